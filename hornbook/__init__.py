@@ -1,0 +1,63 @@
+"""Hornbook: build a large language model from the letter up.
+
+    import hornbook as hb
+
+    run = hb.load("runs/quickstart")
+    print(run.generate("def ", max_new_tokens=40))
+
+The names below are the public surface. They are loaded when they are first used, so that importing the
+package is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hornbook.base.errors import HornbookError as HornbookError
+    from hornbook.corpus.pipeline import build_corpus as build_corpus
+    from hornbook.model.config import ModelConfig as ModelConfig
+    from hornbook.model.models import CausalLM as CausalLM
+    from hornbook.recipes.road import train as train
+    from hornbook.tokenizer.tokenizer import Tokenizer as Tokenizer
+    from hornbook.train.config import RunConfig as RunConfig
+    from hornbook.train.run import Run as Run
+    from hornbook.train.run import load as load
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CausalLM": "hornbook.model.models",
+    "HornbookError": "hornbook.base.errors",
+    "ModelConfig": "hornbook.model.config",
+    "Run": "hornbook.train.run",
+    "RunConfig": "hornbook.train.config",
+    "Tokenizer": "hornbook.tokenizer.tokenizer",
+    "build_corpus": "hornbook.corpus.pipeline",
+    "load": "hornbook.train.run",
+    "train": "hornbook.recipes.road",
+}
+
+__all__ = [
+    "CausalLM",
+    "HornbookError",
+    "ModelConfig",
+    "Run",
+    "RunConfig",
+    "Tokenizer",
+    "__version__",
+    "build_corpus",
+    "load",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hornbook' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

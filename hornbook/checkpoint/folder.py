@@ -1,0 +1,178 @@
+"""The run folder: the unit of exchange, the only thing that later stages read.
+
+    config.json            the whole configuration, resolved; can be given back as a recipe
+    tokenizer.json         the tokenizer, in Hugging Face's format
+    model.safetensors      the weights
+    training/state.safetensors   weights, optimizer memory and step of the last save, to resume from
+    metrics.jsonl          one line for each measurement: the source of every plot
+    results.json           the final evaluation and samples
+    run.json               versions, machine, seed, status
+    ledger.json            where the text came from (absent where the corpus was given)
+    report.html            all of the above, to look at
+    data/                  the run's own corpus and token shards
+
+Everything is written whole or not at all. `training/state.safetensors` is one file, so weights and
+optimizer can never be of different steps.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from hornbook.base.config import parse
+from hornbook.base.errors import RunFolderError
+from hornbook.base.files import read_json, sha256, write_json, write_text
+from hornbook.checkpoint.tensors import load_tensors, load_weights, save_tensors
+from hornbook.model.config import ModelConfig
+from hornbook.model.models import CausalLM
+from hornbook.tokenizer.tokenizer import Tokenizer
+
+FORMAT = 1
+
+
+class RunFolder:
+    """One run's folder. The methods read or write one thing each and name the file when it fails."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.config_path = self.path / "config.json"
+        self.weights_path = self.path / "model.safetensors"
+        self.training_path = self.path / "training" / "state.safetensors"
+        self.metrics_path = self.path / "metrics.jsonl"
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything at all at this path."""
+        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run went through to its end."""
+        run = self.path / "run.json"
+        return run.exists() and read_json(run).get("status") == "finished"
+
+    def create(self, overwrite: bool = False, resume: bool = False) -> Path | None:
+        """Make the folder; one that is in the way is an error, unless `overwrite` moves it aside.
+
+        With `resume` a run that got no further than its data is begun again in place. Returns where the
+        former folder went. Nothing is ever deleted.
+        """
+        moved = None
+        if self.exists and overwrite:
+            moved = self._move_aside()
+        elif self.exists and not (resume and self._is_run):
+            if not self._is_run:
+                raise RunFolderError(
+                    f"{self.path} exists already and is not a run folder; choose another --out, or "
+                    "--overwrite (it is then kept under another name)"
+                )
+            raise RunFolderError(
+                f"{self.path} exists already: continue it with --resume, start over with --overwrite "
+                "(the old run is kept under another name), or choose another --out"
+            )
+        try:
+            (self.path / "training").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(
+                f"{self.path} cannot be made ({error.strerror}); choose another --out"
+            ) from None
+        return moved
+
+    @property
+    def _is_run(self) -> bool:
+        return (self.path / "run.json").is_file()
+
+    def _move_aside(self) -> Path:
+        number = 1
+        while (target := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
+            number += 1
+        self.path.rename(target)
+        return target
+
+    def read_config(self) -> dict[str, Any]:
+        """The configuration as plain data, checked for its format version."""
+        if not self.config_path.exists():
+            hint = "it is empty or not a run folder" if self.path.is_dir() else "there is no such folder"
+            raise RunFolderError(f"{self.config_path} is missing: {hint}; `hornbook quickstart` makes one")
+        data = read_json(self.config_path)
+        found = data.get("format") if isinstance(data, dict) else None
+        if found != FORMAT:
+            raise RunFolderError(
+                f"{self.config_path} is of format {found}, and this Hornbook reads format {FORMAT}; "
+                "use the version that wrote it (see run.json), or train again"
+            )
+        return dict(data)
+
+    def read_tokenizer(self) -> Tokenizer:
+        """The run's tokenizer."""
+        return Tokenizer.load(self.path)
+
+    def tokenizer_fingerprint(self) -> str:
+        """SHA-256 of the tokenizer's file; token shards are tied to it."""
+        return sha256((self.path / "tokenizer.json").read_bytes())
+
+    def read_model(self) -> CausalLM:
+        """The model of config.json with the weights of model.safetensors, on the CPU in float32."""
+        config = parse(ModelConfig, self.read_config()["model"], f"{self.config_path}, model")
+        advice = "continue the run with --resume to write it again"
+        tensors, _ = load_tensors(self.weights_path, advice)
+        model = CausalLM(config)
+        load_weights(model, tensors, self.weights_path)
+        return model
+
+    def save_model(self, model: CausalLM, step: int) -> None:
+        """Write the weights."""
+        facts = {"format": str(FORMAT), "step": str(step)}
+        save_tensors(self.weights_path, dict(model.named_parameters()), facts)
+
+    def save_training(
+        self, model: CausalLM, optimizer_state: Mapping[str, Tensor], facts: Mapping[str, float]
+    ) -> None:
+        """Write everything a resumed run needs, as one file."""
+        tensors: dict[str, Tensor] = {f"model/{name}": weight for name, weight in model.named_parameters()}
+        tensors |= {f"optimizer/{name}": value for name, value in optimizer_state.items()}
+        save_tensors(self.training_path, tensors, {"format": str(FORMAT), "facts": json.dumps(dict(facts))})
+
+    def load_training(self, model: CausalLM) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Put saved weights into the model; return the optimizer's state and the saved facts."""
+        tensors, facts = load_tensors(self.training_path, "start over with --overwrite")
+        weights = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
+        load_weights(model, weights, self.training_path)
+        state = {k.removeprefix("optimizer/"): v for k, v in tensors.items() if k.startswith("optimizer/")}
+        return state, json.loads(facts["facts"])
+
+    def append_metrics(self, **line: Any) -> None:
+        """Add one line to metrics.jsonl."""
+        with open(self.metrics_path, "a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All lines of metrics.jsonl; a last line cut short by a crash is left out."""
+        if not self.metrics_path.exists():
+            return []
+        lines = self.metrics_path.read_text(encoding="utf-8", errors="replace").split("\n")
+        whole = []
+        for number, line in enumerate(lines, 1):
+            try:
+                whole.append(json.loads(line)) if line else None
+            except json.JSONDecodeError:
+                if number < len(lines):
+                    raise RunFolderError(f"{self.metrics_path} is damaged at line {number}") from None
+        return whole
+
+    def forget_metrics_after(self, step: int) -> None:
+        """Drop measurements of steps that a resumed run will take again; what happened (events) stays."""
+        kept = [line for line in self.read_metrics() if line["kind"] == "event" or line["step"] <= step]
+        write_text(self.metrics_path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
+
+    def update_run(self, **facts: Any) -> None:
+        """Write facts into run.json, keeping what is there."""
+        path = self.path / "run.json"
+        known = read_json(path) if path.exists() else {"format": FORMAT}
+        write_json(path, {**known, **facts})

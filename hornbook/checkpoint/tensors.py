@@ -1,0 +1,73 @@
+"""Tensors in files: safetensors, written whole or not at all, with a checksum that is verified on reading."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from hornbook.base.errors import RunFolderError
+from hornbook.base.files import atomic_write
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
+    """Write tensors and a few facts (text by name) to a safetensors file, atomically.
+
+    A full disk raises a `RunFolderError` and leaves the former file as it was.
+    """
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {**facts, "sha256": _checksum(whole)}
+    try:
+        with atomic_write(path) as file:
+            file.write(safetensors.torch.save(whole, metadata))
+    except OSError as error:
+        raise RunFolderError(
+            f"{path} could not be saved ({error.strerror}); the previous save is untouched; make room and "
+            "run the same command again with --resume"
+        ) from error
+
+
+def load_tensors(path: Path, advice: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read tensors and facts; a missing or damaged file is an error that ends with `advice`."""
+    if not path.exists():
+        raise RunFolderError(f"{path} is missing; {advice}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            facts = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise RunFolderError(f"{path} is damaged ({error}); {advice}") from None
+    if facts.pop("sha256", None) != _checksum(tensors):
+        raise RunFolderError(f"{path} is damaged: its checksum differs; {advice}")
+    return tensors, facts
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copy named weights into a model; everything missing, left over or misshapen is one error."""
+    own = dict(model.named_parameters())
+    mistakes = [f"{name} is missing" for name in own.keys() - tensors.keys()]
+    mistakes += [f"{name} is left over" for name in tensors.keys() - own.keys()]
+    for name in own.keys() & tensors.keys():
+        ours, theirs = tuple(own[name].shape), tuple(tensors[name].shape)
+        if ours != theirs:
+            mistakes.append(f"{name} has shape {theirs} instead of {ours}")
+    if mistakes:
+        raise RunFolderError(f"{path} does not fit config.json: " + "; ".join(sorted(mistakes)))
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(tensors[name])
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names and bytes of all tensors, in order of name."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        flat = tensors[name].contiguous().flatten().view(torch.uint8)
+        digest.update(name.encode())
+        digest.update(flat.numpy().tobytes())
+    return digest.hexdigest()

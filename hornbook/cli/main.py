@@ -1,0 +1,199 @@
+"""The verbs. Nothing heavy is imported before a verb needs it, so that help is instant."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hornbook.base.errors import HornbookError
+
+HELP = """Build a language model from the letter up.
+
+New here? Type [bold]hornbook quickstart[/bold]: in about six minutes a language model is trained from
+nothing in front of your eyes. Then talk to it: [bold]hornbook chat runs/quickstart[/bold].
+"""
+
+app = typer.Typer(
+    name="hornbook",
+    help=HELP,
+    no_args_is_help=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    from hornbook.base.progress import configure_logging
+
+    configure_logging()
+    try:
+        app()
+    except HornbookError as error:
+        from hornbook.recipes.road import Interrupted
+
+        sys.exit(_complain(str(error), 1 if isinstance(error, Interrupted) else 2))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            raise
+        sys.exit(
+            _complain(f"{error.filename or 'a file'}: {error.strerror}; what was saved before is whole", 1)
+        )
+    except KeyboardInterrupt:
+        sys.exit(_complain("stopped", 1))
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"hornbook: {message}", file=sys.stderr)
+    return code
+
+
+@app.callback(invoke_without_command=True)
+def page(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Show the page when no verb is given."""
+    if version:
+        import hornbook
+
+        typer.echo(f"hornbook {hornbook.__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(
+    epilog="Examples:  hornbook quickstart --minutes 10  |  "
+    "hornbook quickstart --text books/ --out runs/books"
+)
+def quickstart(
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="Your own text: a file, a folder or a pattern; repeat for more."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Training time; size and steps follow from it (4.5 if not given)."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps, instead of minutes.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Layers; with --steps and --seed it fixes the model.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="All randomness follows from it.")] = 0,
+    out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/quickstart"),
+    overwrite: Annotated[
+        bool, typer.Option(help="Start over; a run in the way is kept under another name.")
+    ] = False,
+) -> None:
+    """Build a language model from nothing, as a lesson. Run again, it goes on or says what is there."""
+    from hornbook.recipes.lesson import Lesson, console
+    from hornbook.recipes.quickstart import Request, run_quickstart
+
+    request = Request(tuple(text or ()), minutes, steps, size, seed)
+    run_quickstart(request, out, Lesson(console()), overwrite)
+
+
+@app.command(
+    epilog="Examples:  hornbook train quickstart data.path=books/ train.steps=2000 --out runs/books  |  "
+    "hornbook train runs/books --resume"
+)
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe (quickstart), a config.json, or a run folder.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Assignments: size=6, train.steps=500, model.n_layers=6 ...")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder to make; with --resume, RECIPE itself.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the last save, bit for bit.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option(help="Start over; a run in the way is kept under another name.")
+    ] = False,
+) -> None:
+    """Train a model from text: corpus, tokenizer, shards, training, evaluation, report."""
+    from hornbook.recipes import road
+    from hornbook.recipes.lesson import Lesson, console
+
+    if out is None and resume and Path(recipe).is_dir():
+        out = Path(recipe)
+    if out is None:
+        raise HornbookError("where to? give --out FOLDER, for example --out runs/first")
+    lesson = Lesson(console())
+    road.train(
+        recipe,
+        *(overrides or ()),
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        listen=lesson.hear,
+        watch=lesson.bar,
+        announce=lesson.say,
+    )
+    lesson.finished(out)
+
+
+@app.command(
+    epilog='Example:  hornbook generate runs/quickstart "def main(" --temperature 0.5 --max-new-tokens 80'
+)
+def generate(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    prompt: Annotated[str, typer.Argument(help="What the text begins with.")] = "",
+    max_new_tokens: Annotated[int, typer.Option(help="Most tokens to write.")] = 200,
+    temperature: Annotated[
+        float, typer.Option(help="0: always the likeliest token; 1: by the model's own odds.")
+    ] = 0.8,
+    top_k: Annotated[int | None, typer.Option(help="Choose among so many likeliest tokens only.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Choose among the likeliest that reach this share only.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, another text.")] = 0,
+) -> None:
+    """Continue a prompt."""
+    from hornbook.cli.talk import write
+
+    write(
+        run,
+        prompt,
+        max_new_tokens,
+        sampling={"temperature": temperature, "top_k": top_k, "top_p": top_p},
+        seed=seed,
+    )
+
+
+@app.command(epilog="Example:  hornbook chat runs/quickstart --temperature 0.6")
+def chat(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    max_new_tokens: Annotated[int, typer.Option(help="Most tokens in one reply.")] = 80,
+    temperature: Annotated[
+        float, typer.Option(help="0: always the likeliest token; 1: by the model's own odds.")
+    ] = 0.7,
+    top_k: Annotated[int | None, typer.Option(help="Choose among so many likeliest tokens only.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Choose among the likeliest that reach this share only.")
+    ] = 0.95,
+    seed: Annotated[int, typer.Option(help="Another seed, other replies.")] = 0,
+) -> None:
+    """Write with a base model: you begin, it goes on."""
+    from hornbook.cli.talk import converse
+
+    converse(
+        run, max_new_tokens, sampling={"temperature": temperature, "top_k": top_k, "top_p": top_p}, seed=seed
+    )
+
+
+@app.command(epilog="Examples:  hornbook show runs/quickstart  |  hornbook show quickstart size=8")
+def show(
+    what: Annotated[str, typer.Argument(help="A run folder, a config.json or a recipe.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Assignments, as in train.")] = None,
+) -> None:
+    """Show what a run or a recipe is made of: its parts, parameters and configuration."""
+    from hornbook.cli.show import show_config
+
+    show_config(what, overrides or [])

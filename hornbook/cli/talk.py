@@ -1,0 +1,67 @@
+"""Talking with a run in the terminal: one continuation, or a chat."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hornbook.base.config import parse
+from hornbook.generate.sampling import SamplingConfig
+from hornbook.generate.session import Session
+from hornbook.generate.text import stream_text
+from hornbook.recipes.lesson import console, printable
+from hornbook.train.run import load
+
+GREETING = """This is a base model: it has read text and goes on with yours; it does not answer questions.
+Type the beginning of something and press Enter; Enter alone lets it go on.
+/reset: a fresh page.  /quit or Ctrl-D: leave.
+"""
+
+
+def write(folder: Path, prompt: str, max_new_tokens: int, sampling: dict[str, Any], seed: int) -> None:
+    """Print a prompt and its continuation as it comes."""
+    run = load(folder)
+    config = parse(SamplingConfig, sampling, "sampling")
+    pieces = stream_text(
+        run.model, run.tokenizer, prompt, sampling=config, max_new_tokens=max_new_tokens, seed=seed
+    )
+    screen = console()
+    screen.print(prompt, style="bold", end="", markup=False, highlight=False, soft_wrap=True)
+    for piece in pieces:
+        screen.print(printable(piece), end="", markup=False, highlight=False, soft_wrap=True)
+        screen.file.flush()
+    screen.print()
+
+
+def converse(folder: Path, max_new_tokens: int, sampling: dict[str, Any], seed: int) -> None:
+    """Read lines and let the model go on after each, until the person leaves."""
+    run = load(folder)
+    config = parse(SamplingConfig, sampling, "sampling")
+    session = Session(run.model, run.tokenizer, sampling=config, max_new_tokens=max_new_tokens, seed=seed)
+    screen = console()
+    screen.print(GREETING, style="dim", markup=False)
+    while (line := _read_line()) is not None:
+        if line.strip() in ("/quit", "/exit"):
+            return
+        if line.strip() == "/reset":
+            session.reset()
+            screen.print("A fresh page.", style="dim")
+            continue
+        try:
+            for piece in session.reply(line):
+                screen.print(
+                    printable(piece), style="green", end="", markup=False, highlight=False, soft_wrap=True
+                )
+                screen.file.flush()
+        except KeyboardInterrupt:
+            screen.print(" ...", style="dim", end="")
+        screen.print()
+
+
+def _read_line() -> str | None:
+    """One line from the person; None at the end of input or at Ctrl-C."""
+    try:
+        return input("> " if sys.stdin.isatty() else "")
+    except (EOFError, KeyboardInterrupt):
+        return None

@@ -1,0 +1,62 @@
+"""A block: attention and feed-forward, each wrapped in a residual branch with norm slots.
+
+Pre-norm, post-norm and sandwich-norm are the same code with other slots filled; an empty slot is the
+identity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hornbook.model.attention import Attention
+from hornbook.model.cache import LayerCache
+from hornbook.model.config import BlockConfig, NormSlotsConfig
+from hornbook.model.feed_forward import FeedForward
+from hornbook.model.mask import Mask
+from hornbook.model.norm import build_norm
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+class Residual(nn.Module, Generic[Layer]):
+    """residual_norm(x + dropout(output_norm(layer(input_norm(x)))))."""
+
+    def __init__(self, layer: Layer, norms: NormSlotsConfig, d_model: int, dropout: float) -> None:
+        super().__init__()
+        self.input_norm = build_norm(norms.input, d_model)
+        self.layer = layer
+        self.output_norm = build_norm(norms.output, d_model)
+        self.dropout = nn.Dropout(dropout)
+        self.residual_norm = build_norm(norms.residual, d_model)
+
+    def forward(
+        self, x: Float[Tensor, "batch seq d_model"], *context: object
+    ) -> Float[Tensor, "batch seq d_model"]:
+        branch = self.output_norm(self.layer(self.input_norm(x), *context))
+        return self.residual_norm(x + self.dropout(branch))
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward."""
+
+    def __init__(self, config: BlockConfig, d_model: int, head_dim: int) -> None:
+        super().__init__()
+        self.window = config.attention.window
+        attention = Attention(config.attention, d_model, head_dim)
+        feed_forward = FeedForward(config.feed_forward, d_model)
+        self.attention = Residual(attention, config.norms, d_model, config.dropout)
+        self.feed_forward = Residual(feed_forward, config.norms, d_model, config.dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch seq d_model"],
+        mask: Mask,
+        positions: Int[Tensor, " seq"],
+        cache: LayerCache | None = None,
+    ) -> Float[Tensor, "batch seq d_model"]:
+        own = mask if self.window is None else replace(mask, window=self.window)
+        return self.feed_forward(self.attention(x, own, positions, cache))

@@ -1,0 +1,45 @@
+"""How weights start: by named schemes, in one fixed order, from one generator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from hornbook.base.randomness import stream_seed
+from hornbook.model.attention import Attention
+from hornbook.model.config import ModelConfig, ScaledNormalInit
+from hornbook.model.feed_forward import FeedForward
+
+
+def initialise(model: nn.Module, config: ModelConfig, seed: int) -> None:
+    """Draw every weight of a model anew: the same seed gives the same weights, whatever ran before."""
+    generator = torch.Generator().manual_seed(stream_seed(seed, "init"))
+    ends = _branch_ends(model)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim < 2:
+            continue  # gains start at one and biases at zero, as their modules made them
+        scheme = config.init
+        if isinstance(scheme, ScaledNormalInit):
+            depth = (2 * config.n_layers) ** 0.5 if id(parameter) in ends else 1.0
+            _fill(parameter, torch.randn(parameter.shape, generator=generator) * scheme.std / depth)
+        elif name.startswith("embedding"):
+            _fill(parameter, torch.randn(parameter.shape, generator=generator) * scheme.embedding_std)
+        elif id(parameter) in ends or name.startswith("head"):
+            _fill(parameter, torch.zeros(parameter.shape))
+        else:
+            bound = scheme.gain * (3 / parameter.size(1)) ** 0.5
+            _fill(parameter, (torch.rand(parameter.shape, generator=generator) * 2 - 1) * bound)
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            _fill(module.bias, torch.zeros_like(module.bias))
+
+
+def _branch_ends(model: nn.Module) -> set[int]:
+    """The identities of the matrices that write into the residual stream."""
+    attention = {id(m.out.weight) for m in model.modules() if isinstance(m, Attention)}
+    return attention | {id(m.down.weight) for m in model.modules() if isinstance(m, FeedForward)}
+
+
+@torch.no_grad()
+def _fill(parameter: Tensor, values: Tensor) -> None:
+    parameter.copy_(values)

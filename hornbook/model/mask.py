@@ -1,0 +1,58 @@
+"""Which position may look at which: a structured value, never a bare tensor passed around.
+
+A `Mask` says what is meant (causal, a window, padding, documents packed into one row); `dense` spells it
+out as booleans and is the definition that every attention kernel must agree with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """What attention may see. All given conditions must hold together."""
+
+    causal: bool = True
+    """No position sees a later one."""
+    window: int | None = None
+    """How many positions back a query sees, itself included."""
+    padding: Bool[Tensor, "batch key"] | None = None
+    """True where a key is a real token."""
+    documents: Int[Tensor, "batch key"] | None = None
+    """Number of the document each token belongs to; different documents do not see each other."""
+
+    def is_plain(self, n_query: int, n_key: int) -> bool:
+        """Whether the mask is nothing but "causal" over a square, which kernels do without a tensor."""
+        bare = self.window is None and self.padding is None and self.documents is None
+        return bare and self.causal and n_query == n_key
+
+    def hides_nothing(self, n_query: int, n_key: int) -> bool:
+        """Whether every query sees every key: one last query over a cache, or no condition at all."""
+        within = self.window is None or self.window >= n_key
+        open_ahead = not self.causal or n_query == 1
+        return within and open_ahead and self.padding is None and self.documents is None
+
+    def dense(self, n_query: int, n_key: int, device: torch.device) -> Bool[Tensor, "batch 1 query key"]:
+        """Spell the mask out: True where a query may see a key; batch is 1 where rows do not differ.
+
+        The queries are the last `n_query` of the `n_key` positions, as they are when decoding with a
+        cache.
+        """
+        key = torch.arange(n_key, device=device)
+        query = key[n_key - n_query :, None]
+        seen = torch.ones(1, 1, n_query, n_key, dtype=torch.bool, device=device)
+        if self.causal:
+            seen = seen & (key <= query)
+        if self.window is not None:
+            seen = seen & (query - key < self.window)
+        if self.padding is not None:
+            seen = seen & self.padding[:, None, None, :]
+        if self.documents is not None:
+            own = self.documents[:, n_key - n_query :]
+            seen = seen & (own[:, None, :, None] == self.documents[:, None, None, :])
+        return seen

@@ -1,0 +1,43 @@
+"""Normalisation layers, and the identity that stands in an empty norm slot."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hornbook.model.config import LayerNormConfig, RMSNormConfig
+
+
+class LayerNorm(nn.Module):
+    """gain * (x - mean) / sqrt(variance + eps) + bias, over the last dimension (Ba et al. 2016)."""
+
+    def __init__(self, config: LayerNormConfig, width: int) -> None:
+        super().__init__()
+        self.eps = config.eps
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width)) if config.bias else None
+
+    def forward(self, x: Float[Tensor, "*rest width"]) -> Float[Tensor, "*rest width"]:
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        return functional.layer_norm(x, x.shape[-1:], self.weight.to(x.dtype), bias, self.eps)
+
+
+class RMSNorm(nn.Module):
+    """gain * x / sqrt(mean(x^2) + eps), over the last dimension (Zhang and Sennrich 2019, equation 4)."""
+
+    def __init__(self, config: RMSNormConfig, width: int) -> None:
+        super().__init__()
+        self.eps = config.eps
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Float[Tensor, "*rest width"]) -> Float[Tensor, "*rest width"]:
+        return functional.rms_norm(x, x.shape[-1:], self.weight.to(x.dtype), self.eps)
+
+
+def build_norm(config: LayerNormConfig | RMSNormConfig | None, width: int) -> nn.Module:
+    """Return the configured norm over `width` numbers, or the identity for an empty slot."""
+    if config is None:
+        return nn.Identity()
+    return LayerNorm(config, width) if isinstance(config, LayerNormConfig) else RMSNorm(config, width)

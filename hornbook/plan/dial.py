@@ -1,0 +1,97 @@
+"""The dial: from minutes to a model's size and its number of steps, by rules that are shown.
+
+A budget of time buys a number of operations on this machine. A large model spends them on few tokens, a small
+one on many; in between lies the size that learns most. `choose` takes the largest size that still sees
+enough text, and tells why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hornbook.base.errors import ConfigError
+
+TOKENS_PER_PARAMETER = 0.35
+"""Fewest training tokens for each matrix parameter. Far below the 20 of Hoffmann et al. 2022, because for
+minutes of compute the number of optimizer steps is what is short; measured, see docs/benchmarks.md."""
+FEWEST_STEPS = 100
+"""Below this a run is warm-up and decay only."""
+MOST_EPOCHS = 8
+"""Going through the same text more often teaches little (Muennighoff et al. 2023)."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One size of model and what a step of it costs."""
+
+    size: int
+    parameters: int
+    """Matrix parameters."""
+    flops_per_step: float
+    tokens_per_step: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One derived number and why it is so."""
+
+    name: str
+    value: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train."""
+
+    size: int
+    steps: int
+    choices: tuple[Choice, ...]
+
+
+def choose(
+    candidates: Sequence[Candidate], *, flops_per_second: float, seconds: float, corpus_tokens: int
+) -> Plan:
+    """Pick size and steps for a budget of training seconds; `candidates` go from small to large."""
+    if seconds <= 0:
+        raise ConfigError(f"{seconds / 60:g} minutes is no time to train; give --minutes above 0")
+    chosen = candidates[0]
+    for candidate in candidates[1:]:
+        steps = steps_in(candidate, flops_per_second, seconds)
+        tokens = min(steps * candidate.tokens_per_step, MOST_EPOCHS * corpus_tokens)
+        if steps >= FEWEST_STEPS and tokens >= TOKENS_PER_PARAMETER * candidate.parameters:
+            chosen = candidate
+    affordable = max(1, steps_in(chosen, flops_per_second, seconds))
+    useful = max(1, MOST_EPOCHS * corpus_tokens // chosen.tokens_per_step)
+    steps = min(affordable, useful)
+    return Plan(
+        chosen.size, steps, _reasons(chosen, steps, affordable, flops_per_second, seconds, corpus_tokens)
+    )
+
+
+def steps_in(candidate: Candidate, flops_per_second: float, seconds: float) -> int:
+    """How many steps of a candidate fit into the time."""
+    return int(seconds * flops_per_second / candidate.flops_per_step)
+
+
+def _reasons(
+    chosen: Candidate, steps: int, affordable: int, rate: float, seconds: float, corpus_tokens: int
+) -> tuple[Choice, ...]:
+    tokens = steps * chosen.tokens_per_step
+    budget = (
+        f"{seconds:.0f} s at this speed, {chosen.flops_per_step / 1e9:,.0f} GFLOP a step"
+        if steps == affordable
+        else f"{MOST_EPOCHS} times through the text; more would only memorise it"
+    )
+    return (
+        Choice("speed", f"{rate / 1e9:,.0f} GFLOP/s", "measured on this machine, on real training steps"),
+        Choice(
+            "size",
+            str(chosen.size),
+            f"the largest that sees {TOKENS_PER_PARAMETER:g} tokens for each of its "
+            f"{chosen.parameters / 1e6:.1f} million matrix weights in the time",
+        ),
+        Choice("steps", f"{steps:,}", budget),
+        Choice("tokens", f"{tokens:,}", f"{tokens / corpus_tokens:.1f} times through the text"),
+    )

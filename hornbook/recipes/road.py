@@ -1,0 +1,311 @@
+"""The road from text to a trained model, stage by stage, in one run folder.
+
+    corpus -> tokenizer -> token shards -> training -> evaluation -> report
+
+`train` walks it in one call; the quickstart lesson walks it with a word at every stage. Each stage reads what
+the one before left in the folder and leaves its own part whole, so a road that was cut anywhere is walked
+again from the last whole stage.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from hornbook import __version__
+from hornbook.base.config import to_dict
+from hornbook.base.errors import ConfigError, HornbookError, RunFolderError
+from hornbook.base.files import read_json, write_json
+from hornbook.base.progress import Progress, Watch, unwatched
+from hornbook.checkpoint.folder import RunFolder
+from hornbook.corpus.pipeline import build_corpus, read_corpus
+from hornbook.corpus.yardstick import compress_bits_per_byte
+from hornbook.data.loader import held_out_batches
+from hornbook.data.shards import TokenCounts, TokenShards, write_shards
+from hornbook.model.count import count_parameters, on_meta, parts
+from hornbook.plan.machine import describe_machine, git_commit
+from hornbook.recipes.report import write_report
+from hornbook.recipes.shapes import resolve
+from hornbook.recipes.words import program
+from hornbook.tokenizer.tokenizer import Tokenizer
+from hornbook.train.config import RunConfig
+from hornbook.train.device import PRECISIONS, resolve_device, resolve_precision
+from hornbook.train.fit import Fit, Listener, ignore
+from hornbook.train.objectives import next_token
+from hornbook.train.run import Run, load
+from hornbook.train.validate import measure
+
+SAMPLE_TOKENS = 160
+SHOWN_TOKENS = 40
+
+
+PARTS: tuple[Literal["train", "held_out"], ...] = ("train", "held_out")
+
+
+class Road:
+    """One run on its way. `config` becomes final stage by stage and is saved before training starts."""
+
+    def __init__(self, folder: RunFolder, config: RunConfig, watch: Watch = unwatched) -> None:
+        self.folder, self.config, self.watch = folder, config, watch
+        self.corpus_path = self._given_corpus() or folder.path / "data" / "corpus"
+        self.seconds: dict[str, float] = {}
+
+    def begin(self, command: str, **facts: Any) -> None:
+        """Write down who, when and with what, before any work."""
+        self.folder.update_run(
+            hornbook=__version__,
+            created=_now(),
+            finished=None,
+            status="running",
+            command=command,
+            git_commit=git_commit(Path(__file__).parent),
+            seed=self.config.seed,
+            **facts,
+        )
+
+    def build_corpus(self) -> dict[str, Any]:
+        """Read, clean and split the text; return the ledger. A corpus folder is used as it is."""
+        with self._stage("corpus") as progress:
+            if self._given_corpus() is None:
+                path = self.config.data.path
+                build_corpus(
+                    path if isinstance(path, str) else list(path),
+                    self.corpus_path,
+                    held_out_share=self.config.data.held_out_share,
+                    overwrite=True,
+                    progress=progress,
+                )
+            ledger = read_json(self.corpus_path / "ledger.json")
+            write_json(self.folder.path / "ledger.json", ledger)
+        return dict(ledger)
+
+    def train_tokenizer(self) -> Tokenizer:
+        """Learn the merges from the training part of the corpus."""
+        wanted = self.config.tokenizer
+        with self._stage("tokenizer") as progress:
+            tokenizer = Tokenizer.train(
+                (document.text for document in read_corpus(self.corpus_path, "train")),
+                vocab_size=wanted.vocab_size,
+                pattern=wanted.pattern,
+                progress=progress,
+            )
+            tokenizer.save(self.folder.path)
+        if tokenizer.vocab_size != wanted.vocab_size:
+            # The text gave fewer merges than were asked for; the configuration says what is.
+            self.config = resolve(self.config, [f"tokenizer.vocab_size={tokenizer.vocab_size}"])
+        elif self.config.model.vocab_size != tokenizer.vocab_size:
+            raise ConfigError(
+                f"model.vocab_size {self.config.model.vocab_size} differs from the tokenizer's "
+                f"{tokenizer.vocab_size}; set tokenizer.vocab_size alone, the model follows"
+            )
+        return tokenizer
+
+    def write_shards(self, tokenizer: Tokenizer) -> dict[str, TokenCounts]:
+        """Turn both parts of the corpus into token ids on disk."""
+        counts: dict[str, TokenCounts] = {}
+        with self._stage("shards") as progress:
+            for part in PARTS:
+                texts = (document.text for document in read_corpus(self.corpus_path, part))
+                counts[part] = write_shards(
+                    texts,
+                    tokenizer,
+                    self.folder.path / "data" / part,
+                    fingerprint=self.folder.tokenizer_fingerprint(),
+                    progress=progress,
+                )
+        self.folder.update_run(tokenizer=self._tokenizer_facts(tokenizer, counts["train"]))
+        return counts
+
+    def settle(self) -> None:
+        """Resolve what was left to the machine, and save the final configuration."""
+        train = self.config.train
+        device = resolve_device(train.device)
+        precision = resolve_precision(train.precision, device)
+        self.config = resolve(self.config, [f"train.precision={precision}"])
+        write_json(self.folder.config_path, to_dict(self.config))
+        drawing = [vars(part) for part in parts(self.config.model)]
+        total = count_parameters(on_meta(self.config.model))
+        self.folder.update_run(
+            machine=describe_machine(str(device), precision), parameters={"total": total, "parts": drawing}
+        )
+
+    def fit(self, tokenizer: Tokenizer, *, resume: bool = False, listen: Listener = ignore) -> bool:
+        """Train; False when a signal stopped it early, saved and ready to resume."""
+        with self._stage("training") as progress:
+            fit = Fit(
+                self.config, self.folder, tokenizer, self._shards("train"), self._shards("held_out"), listen
+            )
+            if resume:
+                step = fit.resume()
+                fit.record("event", step, text=f"resumed at step {step}")
+            done = fit.run(progress)
+            self.seconds["training"] = fit.state.seconds
+        if not done:
+            self._stamp(status="interrupted")
+        return done
+
+    def evaluate(self, run: Run) -> dict[str, Any]:
+        """Measure on all held-out text, beside gzip and xz on the same documents, and take samples."""
+        documents = list(read_corpus(self.corpus_path, "held_out"))
+        shards = self._shards("held_out")
+        seq_len = self.config.data.seq_len
+        batches = held_out_batches(shards, seq_len=seq_len, batch_size=32, overlap=seq_len // 2)
+        objective = next_token(torch.from_numpy(run.tokenizer.byte_lengths))
+        with self._stage("evaluation") as progress:
+            precision = PRECISIONS[self.config.train.precision]
+            found = measure(run.model, batches, objective, precision, progress)
+            yardsticks = compress_bits_per_byte(documents)
+            samples = [
+                {
+                    "prompt": prompt,
+                    "text": run.generate(prompt, max_new_tokens=SAMPLE_TOKENS, seed=self.config.seed),
+                }
+                for prompt in self.config.train.final_prompts
+            ]
+        results = {
+            "held_out": {
+                "documents": len(documents),
+                "bytes": found.n_bytes,
+                "bits_per_byte": found.bits_per_byte,
+                "loss": found.loss,
+                "yardsticks": yardsticks,
+            },
+            "samples": samples,
+        }
+        write_json(self.folder.path / "results.json", results)
+        return results
+
+    def finish(self) -> Path:
+        """Mark the run as finished and draw its report."""
+        self._stamp(status="finished")
+        return write_report(self.folder.path)
+
+    def _stamp(self, status: str) -> None:
+        self.folder.update_run(status=status, finished=_now(), seconds=self.seconds)
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[Progress]:
+        began = time.perf_counter()
+        with self.watch(name) as progress:
+            yield progress
+        self.seconds[name] = time.perf_counter() - began
+
+    def _given_corpus(self) -> Path | None:
+        """The corpus folder in data.path, when it is one."""
+        if not isinstance(self.config.data.path, str):
+            return None
+        path = Path(self.config.data.path)
+        return path if (path / "ledger.json").is_file() and (path / "train").is_dir() else None
+
+    def _shards(self, part: str) -> TokenShards:
+        return TokenShards(self.folder.path / "data" / part, self.folder.tokenizer_fingerprint())
+
+    def _tokenizer_facts(self, tokenizer: Tokenizer, counts: TokenCounts) -> dict[str, Any]:
+        """What the report shows of the tokenizer: how dense it is, and a line it cuts up."""
+        text = next(read_corpus(self.corpus_path, "held_out")).text.strip()[:400]
+        ids = tokenizer.encode(text, disallowed_special=())[:SHOWN_TOKENS]
+        return {
+            "vocab_size": tokenizer.vocab_size,
+            "bytes_per_token": counts.bytes_per_token,
+            "sample": [[tokenizer.token_bytes(i).decode("utf-8", "replace"), i] for i in ids],
+        }
+
+
+def train(
+    recipe: str | os.PathLike[str] | RunConfig,
+    *overrides: str,
+    out: str | os.PathLike[str],
+    resume: bool = False,
+    overwrite: bool = False,
+    listen: Listener = ignore,
+    watch: Watch = unwatched,
+    announce: Callable[[str], None] | None = None,
+) -> Run:
+    """Train a model and return the finished run.
+
+    `recipe` is a recipe's name, a config file, a run folder or a config; `overrides` are assignments such as
+    `"train.steps=500"`. An `out` that exists is an error, unless `resume` continues it (bit for bit as if it
+    had never stopped; from the beginning where nothing was saved) or `overwrite` moves it aside. Ctrl-C and
+    SIGTERM save and raise `Interrupted`.
+    """
+    folder = RunFolder(out)
+    config = resolve(Path(recipe) if isinstance(recipe, os.PathLike) else recipe, overrides)
+    going_on = resume and folder.config_path.exists()
+    if going_on:
+        config = _saved_config(folder, config)
+    road = Road(folder, config, watch)
+    if not going_on:
+        moved = folder.create(overwrite, resume)
+        if moved and announce:
+            announce(f"the former {folder.path} is now {moved}")
+        prepare(road)
+    if not folder.is_finished:
+        complete(road, folder.read_tokenizer(), resume=resume, listen=listen)
+    return load(folder.path)
+
+
+class Interrupted(HornbookError):
+    """A run was stopped by a signal; everything is saved."""
+
+
+def prepare(road: Road) -> None:
+    """From text to token shards."""
+    road.begin(command=" ".join(["hornbook", *sys.argv[1:]]))
+    road.build_corpus()
+    road.write_shards(road.train_tokenizer())
+    road.settle()
+
+
+def complete(road: Road, tokenizer: Tokenizer, *, resume: bool, listen: Listener = ignore) -> dict[str, Any]:
+    """From token shards to a report; return the results."""
+    if not road.fit(tokenizer, resume=resume, listen=listen):
+        raise Interrupted(
+            f"stopped; everything is saved. To go on, type: {program()} train {road.folder.path} --resume"
+        )
+    results = road.evaluate(load(road.folder.path, device=road.config.train.device))
+    road.finish()
+    return results
+
+
+def _saved_config(folder: RunFolder, asked: RunConfig) -> RunConfig:
+    """The configuration a run was started with; a resume that asks for another one is refused."""
+    saved = resolve(folder.path)
+    theirs, ours = _flat(to_dict(saved)), _flat(to_dict(asked))
+    left_open = {"train.precision", "tokenizer.vocab_size", "model.vocab_size"}
+    differing = [
+        f"{key} was {theirs.get(key)!r}, asked is {ours.get(key)!r}"
+        for key in sorted(theirs.keys() | ours.keys())
+        if theirs.get(key) != ours.get(key) and key not in left_open
+    ]
+    if differing:
+        raise RunFolderError(
+            f"{folder.path} was started with another configuration: {'; '.join(differing)}; resume it with "
+            f"{program()} train {folder.path} --resume, or choose another --out"
+        )
+    return saved
+
+
+def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested data as dotted keys."""
+    if isinstance(data, dict):
+        pairs = data.items()
+    elif isinstance(data, list):
+        pairs = {str(i): value for i, value in enumerate(data)}.items()
+    else:
+        return {prefix: data}
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        found |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,118 @@
+"""Recipes: functions that return a whole `RunConfig`, and how a recipe is found and overridden by name.
+
+A recipe's own parameters are its dials: `size=5` turns one and everything derived from it follows;
+`model.n_layers=6` then changes one number of the result.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hornbook.base.config import override, parse
+from hornbook.base.errors import ConfigError, did_you_mean
+from hornbook.base.files import read_json
+from hornbook.data.config import DataConfig
+from hornbook.model.config import (
+    AttentionConfig,
+    BlockConfig,
+    EmbeddingConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    RMSNormConfig,
+    RotaryConfig,
+    ZeroOutputInit,
+)
+from hornbook.train.config import RunConfig, TokenizerConfig, TrainConfig
+
+SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16)
+"""Sizes that the quickstart chooses between: the number of layers."""
+HEAD_DIM = 64
+
+
+def quickstart(size: int = 4, vocab_size: int = 4096) -> RunConfig:
+    """A small modern decoder for minutes on a laptop; `size` derives the rest.
+
+    size layers, each 64 numbers wide for every layer there is, heads of 64, and a gated feed-forward of
+    8/3 the width: the shape of Qwen3 (RMSNorm, rotary positions, normalised queries and keys).
+    """
+    d_model = HEAD_DIM * size
+    block = BlockConfig(
+        attention=AttentionConfig(
+            n_heads=size, head_dim=HEAD_DIM, position=RotaryConfig(), qk_norm=RMSNormConfig()
+        ),
+        feed_forward=FeedForwardConfig(
+            d_ff=_round_up(d_model * 8 / 3, HEAD_DIM), activation="silu", gated=True
+        ),
+    )
+    model = ModelConfig(
+        vocab_size=vocab_size,
+        d_model=d_model,
+        n_layers=size,
+        max_seq_len=256,
+        pattern=(block,),
+        embedding=EmbeddingConfig(norm=RMSNormConfig()),
+        init=ZeroOutputInit(),
+    )
+    return RunConfig(
+        model=model,
+        tokenizer=TokenizerConfig(vocab_size=vocab_size),
+        data=DataConfig(seq_len=256, batch_size=16),
+        train=TrainConfig(),
+    )
+
+
+RECIPES: dict[str, Callable[..., RunConfig]] = {"quickstart": quickstart}
+
+
+def resolve(recipe: str | Path | RunConfig, assignments: Sequence[str] = ()) -> RunConfig:
+    """A recipe's name, a config file, a run folder or a config, with assignments applied.
+
+    Assignments without a dot turn a recipe's dials when it has one of that name, else they are fields of the
+    configuration. The model's vocabulary follows the tokenizer's unless it is given itself.
+    """
+    dials: dict[str, Any] = {}
+    fields = list(assignments)
+    if isinstance(recipe, RunConfig):
+        config = recipe
+    elif str(recipe) in RECIPES:
+        function = RECIPES[str(recipe)]
+        known = inspect.signature(function).parameters
+        dials = {k: v for k, _, v in (a.partition("=") for a in fields) if k in known}
+        fields = [a for a in fields if a.partition("=")[0] not in dials]
+        config = function(**{name: _whole_number(name, value) for name, value in dials.items()})
+    else:
+        config = _from_file(Path(recipe))
+    names = {assignment.partition("=")[0] for assignment in fields}
+    if "tokenizer.vocab_size" in names and "model.vocab_size" not in names:
+        value = next(a.partition("=")[2] for a in fields if a.startswith("tokenizer.vocab_size="))
+        fields.append(f"model.vocab_size={value}")
+    return override(config, fields)
+
+
+def _from_file(path: Path) -> RunConfig:
+    file = path / "config.json" if path.is_dir() else path
+    if not file.exists():
+        raise ConfigError(
+            f"there is no recipe and no file {str(path)!r}: {did_you_mean(str(path), RECIPES)} "
+            "A config.json or a run folder works too"
+        )
+    return parse(RunConfig, read_json(file), str(file))
+
+
+def _whole_number(name: str, value: str) -> int:
+    try:
+        number = json.loads(value)
+    except json.JSONDecodeError:
+        number = value
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise ConfigError(f"{name} is a whole number from 1 up, not {value!r}")
+    return number
+
+
+def _round_up(number: float, multiple: int) -> int:
+    """The next multiple at or above a number."""
+    return -int(-number // multiple) * multiple

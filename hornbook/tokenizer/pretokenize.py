@@ -1,0 +1,122 @@
+"""From text to words: the published patterns, and splitters that cut a text by them.
+
+Merges never cross a word, so the pattern decides what a token can be. `resolve` turns a published name
+or any regular expression of the `regex` package into an expression; `splitter` returns the function
+that cuts by it: a compiled one where we have it (GPT-2), else the `regex` package, slower and just as
+exact. Text that an expression does not match becomes words of its own between the matches, so that no
+text is ever lost. This module knows nothing of tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+import numpy as np
+import regex
+
+from hornbook.base.errors import ConfigError, TextError, did_you_mean
+from hornbook.tokenizer.jit import Bytes, Int64s
+
+PATTERNS: dict[str, str] = {
+    # GPT-2 and r50k: contractions; letters, digits or signs, each with the space before them; spaces.
+    "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    # GPT-4: any sign may lead a word, digits go by threes, line ends stay with the signs before them.
+    # Written without possessive quantifiers, which regex engines do not agree about.
+    "cl100k": (
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+(?![\s\S])|\s*[\r\n]|\s+(?!\S)|\s"
+    ),
+    # GPT-4o: a capital begins a new word, marks belong to letters, contractions stay with their word.
+    "o200k": (
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
+}
+"""The published patterns by name."""
+
+
+class Splitter(Protocol):
+    """Cuts a text into words."""
+
+    def __call__(self, text: str, data: Bytes) -> Int64s:
+        """Return where each word ends: offsets into `data`, the UTF-8 of `text`, ascending to its length."""
+
+
+def resolve(pattern: str) -> str:
+    """Return the expression for a published name, or the expression itself when it compiles."""
+    if pattern in PATTERNS:
+        return PATTERNS[pattern]
+    if re.fullmatch(r"[\w-]*", pattern):
+        known = did_you_mean(pattern, PATTERNS)
+        raise ConfigError(f"there is no pattern {pattern!r}; {known} A regular expression is taken too")
+    try:
+        regex.compile(pattern)
+    except regex.error as error:
+        raise ConfigError(f"the pattern {pattern!r} is not a regular expression: {error}") from None
+    return pattern
+
+
+def name_of(expression: str) -> str:
+    """Return the published name of an expression, or the expression itself."""
+    return next((name for name, known in PATTERNS.items() if known == expression), expression)
+
+
+def utf8(text: str) -> tuple[str, bytes]:
+    """Return the text and its UTF-8, surrogates mended: pairs joined, a lone one becomes U+FFFD.
+
+    Python strings can hold halves of UTF-16 pairs, which UTF-8 cannot; tiktoken mends them the same way.
+    """
+    if not isinstance(text, str):
+        raise TextError(f"the tokenizer takes text (str), not {type(text).__name__}")
+    try:
+        return text, text.encode("utf-8")
+    except UnicodeEncodeError:
+        mended = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return mended, mended.encode("utf-8")
+
+
+def splitter(expression: str) -> Splitter:
+    """Return the fastest exact splitter for an expression."""
+    return _Gpt2() if expression == PATTERNS["gpt2"] else _ByRegex(expression)
+
+
+class _Gpt2:
+    """GPT-2's pattern, compiled."""
+
+    def __call__(self, text: str, data: Bytes) -> Int64s:
+        from hornbook.tokenizer import split
+
+        return split.gpt2(data)
+
+
+class _ByRegex:
+    """Any expression, by the `regex` package."""
+
+    def __init__(self, expression: str) -> None:
+        self._compiled = regex.compile(expression)
+
+    def __call__(self, text: str, data: Bytes) -> Int64s:
+        ends = np.fromiter(self._ends(text), dtype=np.int64)
+        return ends if len(text) == len(data) else _byte_offsets(text)[ends]
+
+    def _ends(self, text: str) -> list[int]:
+        """Where the words end, in characters; a gap between two matches is a word."""
+        ends: list[int] = []
+        last = 0
+        for match in self._compiled.finditer(text):
+            start, end = match.span()
+            if start > last:
+                ends.append(start)
+            if end > start:
+                ends.append(end)
+            last = max(last, end)
+        return ends if last == len(text) else [*ends, len(text)]
+
+
+def _byte_offsets(text: str) -> Int64s:
+    """The offset in UTF-8 of each character of a text, and of its end."""
+    points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+    lengths = 1 + (points >= 0x80).astype(np.int64) + (points >= 0x800) + (points >= 0x10000)
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])

@@ -1,0 +1,163 @@
+"""What a training run is made of: optimizer, schedule, lengths, and the whole run's configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from hornbook.base.config import Config
+from hornbook.data.config import DataConfig
+from hornbook.model.config import ModelConfig
+
+Momentum = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class AdamWConfig(Config):
+    """AdamW on every weight (Loshchilov and Hutter 2019); matrices decay, gains and biases do not."""
+
+    kind: Literal["adamw"] = "adamw"
+    learning_rate: PositiveFloat = 1e-3
+    """Peak learning rate."""
+    betas: tuple[Momentum, Momentum] = (0.9, 0.95)
+    """Memory of the mean and of the mean square of gradients."""
+    eps: PositiveFloat = 1e-8
+    """Added to the root of the mean square."""
+    weight_decay: NonNegativeFloat = 0.1
+    """Share of each matrix, times the learning rate, taken off at every step."""
+
+
+class MuonConfig(Config):
+    """Muon on the matrices inside blocks (Jordan et al. 2024), AdamW on everything else."""
+
+    kind: Literal["muon"] = "muon"
+    learning_rate: PositiveFloat = 0.02
+    """Peak learning rate of the matrices: the spectral norm of an update, for square ones."""
+    momentum: Momentum = 0.95
+    """Memory of the mean of gradients."""
+    newton_schulz_steps: PositiveInt = 5
+    """Iterations that bring the singular values of an update near one."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Share of each matrix, times its learning rate, taken off at every step."""
+    embeddings: AdamWConfig = AdamWConfig(learning_rate=0.03, betas=(0.8, 0.95), eps=1e-10, weight_decay=0.0)
+    """AdamW for the embeddings."""
+    rest: AdamWConfig = AdamWConfig(learning_rate=0.006, betas=(0.8, 0.95), eps=1e-10, weight_decay=0.0)
+    """AdamW for the head, gains and biases."""
+
+
+OptimizerConfig = Annotated[AdamWConfig | MuonConfig, Field(discriminator="kind")]
+
+
+class ConstantConfig(Config):
+    """A linear warm-up, then the peak for ever."""
+
+    kind: Literal["constant"] = "constant"
+    warmup_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.02
+    """Share of the steps that warm up."""
+
+
+class CosineConfig(Config):
+    """A linear warm-up, then half a cosine down (Loshchilov and Hutter 2017)."""
+
+    kind: Literal["cosine"] = "cosine"
+    warmup_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.02
+    """Share of the steps that warm up."""
+    final_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """Last learning rate, as a share of the peak."""
+
+
+class WarmupStableDecayConfig(Config):
+    """A linear warm-up, a plateau, a linear way down to zero (Zhai et al. 2022; Hu et al. 2024)."""
+
+    kind: Literal["warmup_stable_decay"] = "warmup_stable_decay"
+    warmup_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.02
+    """Share of the steps that warm up."""
+    decay_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """Share of the steps that go down."""
+
+    @pydantic.model_validator(mode="after")
+    def _shares_fit(self) -> WarmupStableDecayConfig:
+        if self.warmup_share + self.decay_share > 1:
+            raise ValueError(
+                f"warmup_share {self.warmup_share} and decay_share {self.decay_share} exceed the whole run"
+            )
+        return self
+
+
+ScheduleConfig = Annotated[
+    ConstantConfig | CosineConfig | WarmupStableDecayConfig, Field(discriminator="kind")
+]
+
+
+class TokenizerConfig(Config):
+    """The tokenizer that a run trains on its own text."""
+
+    vocab_size: Annotated[int, Field(ge=257)] = 4096
+    """Number of token ids, the 256 bytes and the end-of-text token included."""
+    pattern: str = "gpt2"
+    """How text is cut into words before merging: a known name or a regular expression."""
+
+
+class TrainConfig(Config):
+    """How long and how a model learns."""
+
+    steps: PositiveInt = 400
+    """Optimizer steps."""
+    optimizer: OptimizerConfig = MuonConfig()
+    """The rule that turns gradients into updates."""
+    schedule: ScheduleConfig = WarmupStableDecayConfig()
+    """Learning rate over the run, as a share of the peak."""
+    micro_batch_size: PositiveInt | None = None
+    """Sequences in one forward pass; None: the whole batch. Gradients add up to the same either way."""
+    max_grad_norm: PositiveFloat | None = None
+    """Longest gradient, over all weights; a longer one is shortened. None: any."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Type of the arithmetic; weights stay float32. auto: bfloat16 where this machine is faster with it."""
+    device: str = "auto"
+    """cpu, cuda, mps; auto: the first of cuda, mps, cpu that is there."""
+    log_every: PositiveInt = 5
+    """Steps between two lines of metrics."""
+    validate_every: PositiveInt = 100
+    """Steps between two measurements on held-out text."""
+    validation_batches: PositiveInt = 4
+    """Batches of held-out text in such a measurement; the final evaluation reads all."""
+    sample_every: PositiveInt = 100
+    """Steps between two samples of text."""
+    sample_prompts: tuple[str, ...] = ("def ", "The ")
+    """What the samples begin with."""
+    final_prompts: tuple[str, ...] = ("def ", "class ", "The ")
+    """What the samples of the finished model begin with."""
+    save_every: PositiveInt = 100
+    """Steps between two saves of the whole state."""
+
+
+class RunConfig(Config):
+    """A whole run. Saved as `config.json`, it can be given back as a recipe."""
+
+    format: Literal[1] = 1
+    """Version of this file's format."""
+    seed: int = 0
+    """From this all random streams follow: init, data order, dropout, samples."""
+    model: ModelConfig
+    """The transformer."""
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    """The tokenizer."""
+    data: DataConfig = DataConfig()
+    """The text."""
+    train: TrainConfig = TrainConfig()
+    """The training."""
+
+    @pydantic.model_validator(mode="after")
+    def _parts_fit(self) -> RunConfig:
+        if self.data.seq_len > self.model.max_seq_len:
+            raise ValueError(
+                f"data.seq_len {self.data.seq_len} is longer than model.max_seq_len "
+                f"{self.model.max_seq_len}; lower the one or raise the other"
+            )
+        size = self.train.micro_batch_size
+        if size is not None and size > self.data.batch_size:
+            raise ValueError(
+                f"train.micro_batch_size {size} exceeds data.batch_size {self.data.batch_size}; lower it"
+            )
+        return self

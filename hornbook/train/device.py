@@ -1,0 +1,54 @@
+"""Where to compute and in which precision: asked for by name, or found out by trying."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import Literal
+
+import torch
+
+from hornbook.base.errors import ConfigError
+
+WORTHWHILE = 1.3
+"""How many times faster bfloat16 must be before it is taken: less is not worth the rounding."""
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda`, `cuda:1` or `mps` into a device that is there."""
+    there = ["cpu"]
+    if torch.backends.mps.is_available():
+        there.insert(0, "mps")
+    if torch.cuda.is_available():
+        there.insert(0, "cuda")
+    if name == "auto":
+        return torch.device(there[0])
+    if name.split(":")[0] not in there:
+        raise ConfigError(
+            f"there is no device {name!r} on this machine; choose auto or one of {', '.join(there)}"
+        )
+    return torch.device(name)
+
+
+def resolve_precision(name: str, device: torch.device) -> Literal["float32", "bfloat16"]:
+    """Turn `auto` into the precision this device multiplies matrices faster in."""
+    if name == "float32" or name == "bfloat16":
+        return name  # type: ignore[return-value]
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device.type == "mps":
+        return "float32"
+    slow, fast = _product_seconds(torch.float32), _product_seconds(torch.bfloat16)
+    return "bfloat16" if slow > WORTHWHILE * fast else "float32"
+
+
+def _product_seconds(dtype: torch.dtype, size: int = 512, tries: int = 7) -> float:
+    """Median time of one square matrix product on the CPU, in seconds."""
+    a, b = torch.ones(size, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
+    times = []
+    for _ in range(tries):
+        began = time.perf_counter()
+        a @ b
+        times.append(time.perf_counter() - began)
+    return median(times)

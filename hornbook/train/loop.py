@@ -1,0 +1,152 @@
+"""The training loop: a generator of steps, and hooks that watch them.
+
+    for info in training_steps(state, loader, objective, config, precision):
+        ...                                       # info.step, info.loss, info.bits_per_byte, ...
+
+    run_hooks(info, hooks)                        # log, validate, sample, save: (every, function) pairs
+
+The loop's whole state is the weights, the optimizers' memory and the number of steps done. Batches, learning
+rates and dropout follow from the step number, so a run that stops at any step and goes on from a save
+continues bit for bit.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import log
+from types import FrameType
+from typing import NamedTuple
+
+import torch
+
+from hornbook.base.randomness import stream_seed
+from hornbook.data.loader import WindowLoader
+from hornbook.model.models import CausalLM
+from hornbook.train.config import TrainConfig
+from hornbook.train.objectives import Objective
+from hornbook.train.optimizer import Optimizer
+from hornbook.train.schedule import learning_rate_share
+from hornbook.train.step import StepResult, train_step
+
+
+@dataclass
+class TrainState:
+    """All that changes while a model learns."""
+
+    model: CausalLM
+    optimizer: Optimizer
+    seed: int
+    step: int = 0
+    """Steps done."""
+    tokens: int = 0
+    """Tokens learned from."""
+    seconds: float = 0.0
+    """Time spent in steps, over all sittings."""
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """What is known after a step."""
+
+    step: int
+    steps: int
+    result: StepResult
+    tokens: int
+    seconds: float
+    step_seconds: float
+    learning_rate: float
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the run is complete."""
+        return self.step == self.steps
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of this step's batch, in nats a token."""
+        return self.result.total / self.result.weight
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Loss of this step's batch in bits for each byte of text: comparable across tokenizers."""
+        return self.result.total / log(2) / self.result.n_bytes
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Speed of this step."""
+        return self.result.weight / self.step_seconds
+
+
+class Hook(NamedTuple):
+    """Something to do every so many steps, and after the last one."""
+
+    every: int
+    function: Callable[[StepInfo], None]
+
+
+def training_steps(
+    state: TrainState,
+    loader: WindowLoader,
+    objective: Objective,
+    config: TrainConfig,
+    precision: torch.dtype,
+) -> Iterator[StepInfo]:
+    """Train from where `state` stands to `config.steps`, yielding after every step."""
+    state.model.train()
+    while state.step < config.steps:
+        began = time.perf_counter()
+        torch.manual_seed(stream_seed(state.seed, "dropout", state.step))
+        share = learning_rate_share(config.schedule, state.step, config.steps)
+        result = train_step(
+            state.model,
+            loader.batch(state.step),
+            objective,
+            state.optimizer,
+            learning_rate_share=share,
+            micro_batch_size=config.micro_batch_size,
+            max_grad_norm=config.max_grad_norm,
+            precision=precision,
+        )
+        took = time.perf_counter() - began
+        state.step += 1
+        state.tokens += int(result.weight)
+        state.seconds += took
+        rate = share * config.optimizer.learning_rate
+        yield StepInfo(state.step, config.steps, result, state.tokens, state.seconds, took, rate)
+
+
+def run_hooks(info: StepInfo, hooks: Sequence[Hook]) -> None:
+    """Call every hook that is due after this step."""
+    for hook in hooks:
+        if info.is_last or info.step % hook.every == 0:
+            hook.function(info)
+
+
+@contextmanager
+def stop_after_step() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a wish to stop, which the loop reads between steps.
+
+    Yields a function that says whether to stop. A second signal interrupts at once. Outside the main
+    thread, where Python delivers no signals, nothing is changed.
+    """
+    wished = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield wished.is_set
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if wished.is_set():
+            raise KeyboardInterrupt
+        wished.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield wished.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

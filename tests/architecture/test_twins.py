@@ -1,0 +1,61 @@
+"""Every room with a subject to teach has a readable twin, and a test that ties it to the fast part."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from architecture.house import ROOT, fabricate, imports, read_house, rooms
+
+TAUGHT = {"corpus", "tokenizer", "model", "data", "generate", "train"}
+"""The rooms that owe a `reference.py`. A room joins this list in the change that creates it."""
+
+
+def importers_of(reference: str) -> list[str]:
+    """The test files that import one reference module."""
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    return [
+        str(path.relative_to(ROOT)) for path in files if imports_module(path.read_text("utf-8"), reference)
+    ]
+
+
+def imports_module(source: str, module: str) -> bool:
+    found = imports(fabricate("tests.x", source))
+    return any(wanted.full == module or wanted.module == module for wanted in found)
+
+
+@pytest.mark.parametrize("room", sorted(TAUGHT & rooms()))
+def test_a_taught_room_has_a_reference_that_a_test_ties_to_it(room: str) -> None:
+    reference = f"hornbook.{room}.reference"
+    assert reference in {module.name for module in read_house()}, f"{room} has no reference.py to read"
+    assert importers_of(reference), f"no test compares {reference} with the fast part"
+
+
+def test_a_reference_is_explained() -> None:
+    """Each function of a reference says what it is; there is no other text around it."""
+    bare = [
+        f"{module.name}.{node.name}"
+        for module in read_house()
+        if module.name.endswith(".reference")
+        for node in module.tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not ast.get_docstring(node)
+    ]
+    assert bare == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import hornbook.model.reference",
+        "from hornbook.model import reference",
+        "from hornbook.model.reference import attend",
+        "def test_x():\n    from hornbook.model import attend, reference as twin",
+    ],
+)
+def test_an_import_of_a_reference_is_seen(source: str) -> None:
+    assert imports_module(source, "hornbook.model.reference")
+
+
+def test_other_imports_are_not_taken_for_it() -> None:
+    assert not imports_module("from hornbook.train import reference", "hornbook.model.reference")
+    assert not imports_module("import hornbook.model", "hornbook.model.reference")

@@ -1,0 +1,24 @@
+"""What all tests share: the folder of real data, and how hypothesis searches."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# No deadline: the first call of a compiled function takes seconds, and no test asserts on time.
+hypothesis.settings.register_profile("hornbook", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("hornbook")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder that HORNBOOK_DATA names; a test that asks for it is skipped where there is none."""
+    folder = os.environ.get("HORNBOOK_DATA")
+    if not folder:
+        pytest.skip("needs real texts: set HORNBOOK_DATA to their folder")
+    path = Path(folder)
+    assert path.is_dir(), f"HORNBOOK_DATA names {folder}, which is no folder"
+    return path

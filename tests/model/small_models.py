@@ -1,0 +1,93 @@
+"""Tiny models for tests: every way of wiring that the core knows, with weights that hide nothing.
+
+Fresh weights are a poor test: gains of one and biases of zero leave an omitted factor unseen. `scrambled`
+draws every parameter, gains and biases too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from hornbook.model.config import (
+    AttentionConfig,
+    BlockConfig,
+    EmbeddingConfig,
+    FeedForwardConfig,
+    HeadConfig,
+    LayerNormConfig,
+    LearnedPositionConfig,
+    ModelConfig,
+    NormSlotsConfig,
+    RMSNormConfig,
+    RotaryConfig,
+)
+from hornbook.model.models import CausalLM
+
+RMS = RMSNormConfig()
+LAYER = LayerNormConfig()
+
+
+def block(attention: dict[str, Any] | None = None, **fields: Any) -> BlockConfig:
+    """A block of width 16: two rotary heads and a gated feed-forward, changed by what is given."""
+    numbers = {"n_heads": 2, "position": RotaryConfig()} | (attention or {})
+    defaults: dict[str, Any] = {"feed_forward": FeedForwardConfig(d_ff=24, gated=True)}
+    return BlockConfig(attention=AttentionConfig(**numbers), **defaults | fields)
+
+
+def model_config(*pattern: BlockConfig, **fields: Any) -> ModelConfig:
+    """Two layers (or one round of the pattern) of width 16 over 31 tokens, context 12."""
+    defaults: dict[str, Any] = {
+        "vocab_size": 31,
+        "d_model": 16,
+        "n_layers": max(2, len(pattern)),
+        "max_seq_len": 12,
+        "pattern": pattern or (block(),),
+    }
+    return ModelConfig(**defaults | fields)
+
+
+GPT2_LIKE = block(
+    {"position": None, "qkv_bias": True, "out_bias": True},
+    feed_forward=FeedForwardConfig(d_ff=24, activation="gelu_tanh", bias=True),
+    norms=NormSlotsConfig(input=LAYER),
+)
+
+CONFIGS: dict[str, ModelConfig] = {
+    "rotary": model_config(),
+    "grouped": model_config(block({"n_heads": 4, "n_kv_heads": 2, "qk_norm": RMS})),
+    "one shared head": model_config(block({"n_heads": 4, "n_kv_heads": 1, "head_dim": 6})),
+    "windowed": model_config(block({"window": 3})),
+    "local and global": model_config(
+        block({"window": 4, "n_kv_heads": 1}), block({"position": RotaryConfig(theta=500.0)}), n_layers=3
+    ),
+    "learned positions": model_config(
+        GPT2_LIKE,
+        embedding=EmbeddingConfig(position=LearnedPositionConfig()),
+        final_norm=LAYER,
+        head=HeadConfig(tied=True),
+    ),
+    "all norm slots": model_config(
+        block(norms=NormSlotsConfig(input=RMS, output=LAYER, residual=LayerNormConfig(bias=False))),
+        embedding=EmbeddingConfig(norm=RMS),
+        head=HeadConfig(bias=True),
+    ),
+    "no positions": model_config(block({"position": None})),
+}
+
+
+def scrambled(config: ModelConfig, seed: int = 0) -> CausalLM:
+    """A model with every parameter drawn: matrices wide enough that tokens differ, gains around one."""
+    model = CausalLM(config, seed=0).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(0.4 * noise if parameter.ndim > 1 else parameter + 0.2 * noise)
+    return model
+
+
+def some_tokens(batch: int, seq: int, vocab_size: int = 31, seed: int = 0) -> torch.Tensor:
+    """Token ids of a shape, the same for the same seed."""
+    return torch.randint(vocab_size, (batch, seq), generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,63 @@
+"""The fast attention equals the one to read, for every mask and every sharing of heads."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from hornbook.model import reference
+from hornbook.model.attend import attend
+from hornbook.model.mask import Mask
+
+BATCH, HEAD_DIM = 2, 4
+HEADS = [(1, 1), (4, 4), (4, 2), (6, 1)]
+LENGTHS = [(1, 1), (1, 6), (3, 6), (6, 6)]
+CONDITIONS = ["causal", "open", "window", "open window", "padding", "documents", "all"]
+
+
+def mask_for(name: str, n_key: int) -> Mask:
+    """The mask of a name. The first key is always real and the own one mostly, so that queries see some."""
+    padding = torch.ones(BATCH, n_key, dtype=torch.bool)
+    padding[1, n_key // 2 :] = False
+    documents = torch.arange(n_key).expand(BATCH, n_key) // torch.tensor([[2], [3]])
+    return {
+        "causal": Mask(),
+        "open": Mask(causal=False),
+        "window": Mask(window=2),
+        "open window": Mask(causal=False, window=2),
+        "padding": Mask(causal=False, padding=padding),
+        "documents": Mask(documents=documents),
+        "all": Mask(window=3, padding=padding, documents=documents),
+    }[name]
+
+
+def random_heads(heads: tuple[int, int], lengths: tuple[int, int]) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(sum(heads) + sum(lengths))
+    sizes = [(heads[0], lengths[0]), (heads[1], lengths[1]), (heads[1], lengths[1])]
+    return [torch.randn(BATCH, h, n, HEAD_DIM, generator=generator) for h, n in sizes]
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize(("heads", "lengths"), list(itertools.product(HEADS, LENGTHS)))
+def test_attend_is_the_reference(heads: tuple[int, int], lengths: tuple[int, int], condition: str) -> None:
+    q, k, v = random_heads(heads, lengths)
+    mask = mask_for(condition, lengths[1])
+    mixed = attend(q, k, v, mask)
+    seen = mask.dense(*lengths, q.device).expand(BATCH, 1, *lengths)[:, 0]
+    for row in range(BATCH):
+        wanted = reference.attend(q[row], k[row], v[row], seen[row])
+        looking = seen[row].any(-1)  # what a query gets that may see nothing is nobody's business
+        torch.testing.assert_close(mixed[row][:, looking], wanted[:, looking], atol=1e-5, rtol=1e-5)
+    assert seen.any(), "a mask that lets nobody look proves nothing"
+
+
+def test_a_query_that_sees_nothing_spoils_no_gradient() -> None:
+    """Padding at the front leaves causal queries without a key; NaN there would reach every weight."""
+    q, k, v = (x.requires_grad_() for x in random_heads((2, 2), (4, 4)))
+    padding = torch.tensor([[False, False, True, True], [True, True, True, True]])
+    mixed = attend(q, k, v, Mask(padding=padding))
+    mixed[:, :, 2:].sum().backward()
+    assert mixed.isfinite().all()
+    assert all(x.grad is not None and x.grad.isfinite().all() for x in (q, k, v))

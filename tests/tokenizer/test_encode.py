@@ -1,0 +1,141 @@
+"""Encoding: equal to the reference and to tiktoken, whatever the text and the number of threads."""
+
+from __future__ import annotations
+
+import base64
+import functools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizer.texts import any_text, few_letters, hard, python_source, stable
+
+from hornbook.tokenizer import PATTERNS, Tokenizer, encode, reference
+from hornbook.tokenizer.pretokenize import utf8
+
+
+@functools.cache
+def trained(pattern: str = "gpt2", vocab_size: int = 1500) -> Tokenizer:
+    return Tokenizer.train(python_source(), vocab_size, pattern=pattern)
+
+
+@functools.cache
+def of_two_letters() -> Tokenizer:
+    """A vocabulary of long runs, where pairs overlap."""
+    return Tokenizer.train(["ab" * 50, "a" * 100, "aab" * 30, "b" * 77], 290, ".+", min_frequency=1)
+
+
+def by_reference(tokenizer: Tokenizer, text: str) -> list[int]:
+    vocabulary = tokenizer.vocabulary
+    merges = list(zip(vocabulary.left.tolist(), vocabulary.right.tolist(), strict=True))
+    return reference.encode(utf8(text)[0], vocabulary.tokens, merges, vocabulary.pattern)
+
+
+@given(any_text | few_letters, st.sampled_from(list(PATTERNS)))
+def test_the_fast_encoder_equals_the_reference(text: str, pattern: str) -> None:
+    tokenizer = trained(pattern)
+    assert tokenizer.encode(text, disallowed_special=()) == by_reference(tokenizer, text)
+
+
+@given(st.text(alphabet="ab", max_size=3 * encode.SHORT))
+def test_long_and_short_words_are_merged_alike(text: str) -> None:
+    assert of_two_letters().encode(text) == by_reference(of_two_letters(), text)
+
+
+def test_real_text_equals_the_reference() -> None:
+    text = python_source()[3]
+    assert trained().encode(text) == by_reference(trained(), text)
+    assert reference.decode(trained().encode(text), trained().vocabulary.tokens) == text
+
+
+@pytest.mark.parametrize("piece", ["a", " ", "\n", "ab", "\u0301", "中", "a\u200d", "0"])
+def test_a_megabyte_of_one_thing_is_no_trouble(piece: str) -> None:
+    text = piece * (1_000_000 // len(piece.encode()))
+    for tokenizer in (trained(), of_two_letters()):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_threads_change_nothing() -> None:
+    texts = [line for text in python_source() for line in text.splitlines()]
+    expected = [trained().encode(text) for text in texts]
+    for threads in (None, 1, 2, 5):
+        assert trained().encode_batch(texts, threads=threads) == expected
+    assert trained().encode_batch(iter(texts[:3])) == expected[:3]
+    assert trained().encode_batch([], threads=2) == []
+
+
+def test_a_full_memory_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [trained().encode(text) for text in python_source()]
+    monkeypatch.setattr(encode, "MEMORY_WORDS", 10)
+    tokenizer = Tokenizer(trained().vocabulary)
+    assert [tokenizer.encode(text) for text in python_source()] == expected
+    assert tokenizer._memories == []
+
+
+def rank_files(name: str, real_data: Path) -> tuple[Tokenizer, Any]:
+    """Ours and tiktoken's encoding from the same rank file."""
+    tiktoken = pytest.importorskip("tiktoken")
+    file = real_data / "tokenizers" / "tiktoken" / {"gpt2": "r50k"}.get(name, name)
+    file = file.with_name(file.name + "_base.tiktoken")
+    ours = Tokenizer.load(file, pattern=name)
+    lines = [line.split() for line in file.read_bytes().splitlines()]
+    ranks = {base64.b64decode(code): int(rank) for code, rank in lines}
+    theirs = tiktoken.Encoding(
+        name, pat_str=PATTERNS[name], mergeable_ranks=ranks, special_tokens=ours.special_tokens
+    )
+    return ours, theirs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(PATTERNS))
+def test_ids_are_those_of_tiktoken(name: str, real_data: Path) -> None:
+    ours, theirs = rank_files(name, real_data)
+    assert ours.vocab_size == theirs.n_vocab
+
+    @settings(max_examples=1000)
+    @given((any_text | hard).filter(stable))
+    def same(text: str) -> None:
+        assert ours.encode(text, disallowed_special=()) == theirs.encode(text, disallowed_special=())
+        assert ours.encode(text, allowed_special="all") == theirs.encode(text, allowed_special="all")
+
+    same()
+    runs = [letter * length for letter in " a\né=." for length in range(1, 300)]
+    files = sorted((real_data / "udhr").rglob("*.txt")) + sorted((real_data / "code").rglob("*.jsonl"))
+    texts = [file.read_text(encoding="utf-8")[:100_000] for file in files]
+    assert texts
+    for text in runs + [text for text in texts if stable(text)]:
+        assert ours.encode(text) == theirs.encode(text)
+        assert ours.decode(ours.encode(text)) == text
+
+
+@pytest.mark.slow
+def test_the_published_splitting_of_cl100k_is_ours(real_data: Path) -> None:
+    """Our spelling of the pattern and tiktoken's, which has possessive quantifiers, cut alike."""
+    tiktoken = pytest.importorskip("tiktoken")
+    published = (
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
+        r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+    )
+    ours, _ = rank_files("cl100k", real_data)
+    ranks = {token: place for place, token in enumerate(ours.vocabulary.tokens[:100256])}
+    theirs = tiktoken.Encoding("x", pat_str=published, mergeable_ranks=ranks, special_tokens={})
+
+    @settings(max_examples=1000)
+    @given((any_text | hard).filter(stable))
+    def same(text: str) -> None:
+        assert ours.encode(text, disallowed_special=()) == theirs.encode_ordinary(text)
+
+    same()
+
+
+def test_the_vectors_of_llama_cpp(real_data: Path) -> None:
+    folder = real_data / "tokenizers" / "llamacpp_vectors"
+    tokenizer = Tokenizer.load(real_data / "tokenizers" / "gpt2")
+    raw = (folder / "ggml-vocab-gpt-2.gguf.inp").read_bytes().decode()
+    texts = raw.removesuffix("\n__ggml_vocab_test__\n").split("\n__ggml_vocab_test__\n")
+    expected = (folder / "ggml-vocab-gpt-2.gguf.out").read_text(encoding="utf-8").split("\n")[: len(texts)]
+    assert len(texts) > 40
+    for text, line in zip(texts, expected, strict=True):
+        assert tokenizer.encode(text) == [int(word) for word in line.split()]
