@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each contender runs")
     parser.add_argument("--vocab-size", type=int, default=4096 + 257, help="of the vocabulary trained here")
     options = parser.parse_args()
-    print(f"{'contest':34} {'text':10} {'MB':>6} {'ours MB/s':>10} {'peer MB/s':>10} {'times':>6}")
+    print(f"{'contest':36} {'text':10} {'MB':>6} {'ours MB/s':>10} {'peer MB/s':>10} {'times':>6}")
     for kind, texts in kinds_of_text(options.megabytes * 1e6):
         ours = train(kind, texts, options.vocab_size, options.rounds)
         for name, tokenizer in vocabularies(ours):
@@ -154,7 +154,7 @@ def contest(label: str, kind: str, texts: Sequence[str], rounds: int, ours: Work
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     times = [(seconds(ours), seconds(peer)) for _ in range(rounds)]
     mine, other = (megabytes / min(column) for column in zip(*times, strict=True))
-    print(f"{label:34} {kind:10} {megabytes:6.1f} {mine:10.1f} {other:10.1f} {mine / other:6.1f}", flush=True)
+    print(f"{label:36} {kind:10} {megabytes:6.1f} {mine:10.1f} {other:10.1f} {mine / other:6.1f}", flush=True)
 
 
 def seconds(work: Work) -> float:

@@ -45,17 +45,25 @@ class RunFolder:
         self.weights_path = self.path / "model.safetensors"
         self.training_path = self.path / "training" / "state.safetensors"
         self.metrics_path = self.path / "metrics.jsonl"
+        self._run_path = self.path / "run.json"
 
     @property
     def exists(self) -> bool:
-        """Whether there is anything at all at this path."""
-        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        """Whether there is anything at this path, besides half a file from a start that was killed."""
+        if not self.path.is_dir():
+            return self.path.exists()
+        return any(not entry.name.endswith(".tmp") for entry in self.path.iterdir())
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run went through to its end."""
-        run = self.path / "run.json"
-        return run.exists() and read_json(run).get("status") == "finished"
+        """Whether the run went through to its end and its weights are whole; if not, `--resume` mends it."""
+        if not self._is_run or read_json(self._run_path).get("status") != "finished":
+            return False
+        try:
+            load_tensors(self.weights_path, "")
+        except RunFolderError:
+            return False
+        return True
 
     def create(self, overwrite: bool = False, resume: bool = False) -> Path | None:
         """Make the folder; one that is in the way is an error, unless `overwrite` moves it aside.
@@ -77,7 +85,7 @@ class RunFolder:
                 "(the old run is kept under another name), or choose another --out"
             )
         try:
-            (self.path / "training").mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(
                 f"{self.path} cannot be made ({error.strerror}); choose another --out"
@@ -86,7 +94,7 @@ class RunFolder:
 
     @property
     def _is_run(self) -> bool:
-        return (self.path / "run.json").is_file()
+        return self._run_path.is_file()
 
     def _move_aside(self) -> Path:
         number = 1
@@ -135,6 +143,7 @@ class RunFolder:
         self, model: CausalLM, optimizer_state: Mapping[str, Tensor], facts: Mapping[str, float]
     ) -> None:
         """Write everything a resumed run needs, as one file."""
+        self.training_path.parent.mkdir(exist_ok=True)
         tensors: dict[str, Tensor] = {f"model/{name}": weight for name, weight in model.named_parameters()}
         tensors |= {f"optimizer/{name}": value for name, value in optimizer_state.items()}
         save_tensors(self.training_path, tensors, {"format": str(FORMAT), "facts": json.dumps(dict(facts))})
@@ -163,7 +172,9 @@ class RunFolder:
                 whole.append(json.loads(line)) if line else None
             except json.JSONDecodeError:
                 if number < len(lines):
-                    raise RunFolderError(f"{self.metrics_path} is damaged at line {number}") from None
+                    raise RunFolderError(
+                        f"{self.metrics_path} is damaged: line {number} is not JSON; take that line out"
+                    ) from None
         return whole
 
     def forget_metrics_after(self, step: int) -> None:
@@ -173,6 +184,5 @@ class RunFolder:
 
     def update_run(self, **facts: Any) -> None:
         """Write facts into run.json, keeping what is there."""
-        path = self.path / "run.json"
-        known = read_json(path) if path.exists() else {"format": FORMAT}
-        write_json(path, {**known, **facts})
+        known = read_json(self._run_path) if self._run_path.exists() else {"format": FORMAT}
+        write_json(self._run_path, {**known, **facts})

@@ -21,7 +21,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     A full disk raises a `RunFolderError` and leaves the former file as it was.
     """
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {**facts, "sha256": _checksum(whole)}
+    metadata = {**facts, "sha256": _checksum(whole, facts)}
     try:
         with atomic_write(path) as file:
             file.write(safetensors.torch.save(whole, metadata))
@@ -42,7 +42,7 @@ def load_tensors(path: Path, advice: str) -> tuple[dict[str, Tensor], dict[str, 
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
         raise RunFolderError(f"{path} is damaged ({error}); {advice}") from None
-    if facts.pop("sha256", None) != _checksum(tensors):
+    if facts.pop("sha256", None) != _checksum(tensors, facts):
         raise RunFolderError(f"{path} is damaged: its checksum differs; {advice}")
     return tensors, facts
 
@@ -63,11 +63,11 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
             parameter.copy_(tensors[name])
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names and bytes of all tensors, in order of name."""
-    digest = hashlib.sha256()
+def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
+    """SHA-256 over the facts and over the names, types, shapes and bytes of all tensors, in order of name."""
+    digest = hashlib.sha256(repr(sorted(facts.items())).encode())
     for name in sorted(tensors):
-        flat = tensors[name].contiguous().flatten().view(torch.uint8)
-        digest.update(name.encode())
-        digest.update(flat.numpy().tobytes())
+        tensor = tensors[name]
+        digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()

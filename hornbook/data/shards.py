@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -109,11 +110,13 @@ class _Writer:
         lengths = [len(ids) for ids in self.waiting]
         offsets = np.cumsum([0, *lengths[:-1]]).astype("<u8")
         name = f"{len(self.shards):05d}"
-        tokens = np.concatenate(self.waiting).tobytes()
-        for suffix, data in ((".tokens", tokens), (".offsets", offsets.tobytes())):
-            with atomic_write(self.out / (name + suffix)) as file:
+        checksums = {}
+        for suffix, numbers in (("tokens", np.concatenate(self.waiting)), ("offsets", offsets)):
+            data = numbers.tobytes()
+            checksums[suffix] = sha256(data)
+            with atomic_write(self.out / f"{name}.{suffix}") as file:
                 file.write(data)
-        record = {"name": name, "tokens": sum(lengths), "documents": len(lengths), "sha256": sha256(tokens)}
+        record = {"name": name, "tokens": sum(lengths), "documents": len(lengths), "sha256": checksums}
         self.shards.append(record)
         self.waiting, self.n_waiting = [], 0
 
@@ -126,14 +129,18 @@ class TokenShards:
 
     def __init__(self, folder: str | Path, fingerprint: str | None = None) -> None:
         self.folder = Path(folder)
-        header = read_json(self.folder / "header.json")
+        path = self.folder / "header.json"
+        if not path.exists():
+            raise RunFolderError(f"{path} is missing; tokenize the text again")
+        header = read_json(path)
         self._check_header(header, fingerprint)
         self.vocab_size: int = header["vocab_size"]
         self._tokens: list[NDArray[Any]] = []
         offsets: list[NDArray[Any]] = []
         start = 0
         for shard in header["shards"]:
-            tokens, within = self._open(shard, np.dtype(header["dtype"]))
+            tokens = self._open(shard, "tokens", np.dtype(header["dtype"]), shard["tokens"])
+            within = self._open(shard, "offsets", np.dtype("<u8"), shard["documents"])
             self._tokens.append(tokens)
             offsets.append(within + np.uint64(start))
             start += len(tokens)
@@ -160,9 +167,8 @@ class TokenShards:
 
     def documents(self) -> Iterator[NDArray[np.int64]]:
         """The documents one by one, each with its leading end-of-text token."""
-        ends = [*self.offsets[1:], len(self)]
-        for start, stop in zip(self.offsets, ends, strict=True):
-            yield self.read(int(start), int(stop))
+        for start, stop in pairwise([*self.offsets.tolist(), len(self)]):
+            yield self.read(start, stop)
 
     def _check_header(self, header: Any, fingerprint: str | None) -> None:
         path = self.folder / "header.json"
@@ -174,16 +180,14 @@ class TokenShards:
                 f"{fingerprint[:12]}); tokenize the text again"
             )
 
-    def _open(self, shard: dict[str, Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        path = self.folder / f"{shard['name']}.tokens"
-        expected = shard["tokens"] * dtype.itemsize
+    def _open(self, shard: dict[str, Any], suffix: str, dtype: np.dtype[Any], length: int) -> NDArray[Any]:
+        """One file of a shard as an array over the mapped file, its size and checksum verified."""
+        path = self.folder / f"{shard['name']}.{suffix}"
+        expected = length * dtype.itemsize
         found = path.stat().st_size if path.exists() else 0
         if found != expected:
             raise RunFolderError(f"{path} has {found} bytes instead of {expected}; tokenize the text again")
-        tokens = np.memmap(path, dtype=dtype, mode="r")
-        if sha256(tokens.tobytes()) != shard["sha256"]:
+        numbers = np.memmap(path, dtype=dtype, mode="r")
+        if sha256(numbers.tobytes()) != shard["sha256"][suffix]:
             raise RunFolderError(f"{path} is damaged: its checksum differs; tokenize the text again")
-        within = np.fromfile(self.folder / f"{shard['name']}.offsets", dtype="<u8")
-        if len(within) != shard["documents"]:
-            raise RunFolderError(f"{path.with_suffix('.offsets')} is damaged; tokenize the text again")
-        return tokens, within
+        return numbers

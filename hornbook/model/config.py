@@ -157,7 +157,7 @@ class ZeroOutputInit(Config):
     kind: Literal["zero_output"] = "zero_output"
     gain: PositiveFloat = 0.5
     """Standard deviation of a matrix times the square root of its input width."""
-    embedding_std: PositiveFloat = 1.0
+    embedding_std: PositiveFloat = 0.02
     """Standard deviation of the embeddings."""
 
 

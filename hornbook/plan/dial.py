@@ -7,6 +7,7 @@ enough text, and tells why.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,19 +55,25 @@ def choose(
     candidates: Sequence[Candidate], *, flops_per_second: float, seconds: float, corpus_tokens: int
 ) -> Plan:
     """Pick size and steps for a budget of training seconds; `candidates` go from small to large."""
-    if seconds <= 0:
-        raise ConfigError(f"{seconds / 60:g} minutes is no time to train; give --minutes above 0")
-    chosen = candidates[0]
-    for candidate in candidates[1:]:
-        steps = steps_in(candidate, flops_per_second, seconds)
-        tokens = min(steps * candidate.tokens_per_step, MOST_EPOCHS * corpus_tokens)
-        if steps >= FEWEST_STEPS and tokens >= TOKENS_PER_PARAMETER * candidate.parameters:
-            chosen = candidate
+    if not 0 < seconds < math.inf:
+        raise ConfigError(
+            f"{seconds / 60:g} minutes is no time to train for; give --minutes a number above 0, such as 4.5"
+        )
+    fitting = [c for c in candidates if _learns_enough(c, flops_per_second, seconds, corpus_tokens)]
+    chosen = fitting[-1] if fitting else candidates[0]
     affordable = max(1, steps_in(chosen, flops_per_second, seconds))
     useful = max(1, MOST_EPOCHS * corpus_tokens // chosen.tokens_per_step)
     steps = min(affordable, useful)
+    why = "as asked" if len(candidates) == 1 else _why_this_size(chosen, bool(fitting))
     return Plan(
-        chosen.size, steps, _reasons(chosen, steps, affordable, flops_per_second, seconds, corpus_tokens)
+        chosen.size,
+        steps,
+        (
+            Choice("speed", f"{flops_per_second / 1e9:,.0f} GFLOP/s", "measured on this machine, in real steps"),
+            Choice("size", str(chosen.size), why),
+            Choice("steps", f"{steps:,}", _why_so_many_steps(chosen, seconds, steps == affordable)),
+            _tokens(chosen, steps, corpus_tokens),
+        ),
     )
 
 
@@ -75,23 +82,28 @@ def steps_in(candidate: Candidate, flops_per_second: float, seconds: float) -> i
     return int(seconds * flops_per_second / candidate.flops_per_step)
 
 
-def _reasons(
-    chosen: Candidate, steps: int, affordable: int, rate: float, seconds: float, corpus_tokens: int
-) -> tuple[Choice, ...]:
-    tokens = steps * chosen.tokens_per_step
-    budget = (
-        f"{seconds:.0f} s at this speed, {chosen.flops_per_step / 1e9:,.0f} GFLOP a step"
-        if steps == affordable
-        else f"{MOST_EPOCHS} times through the text; more would only memorise it"
-    )
+def _learns_enough(candidate: Candidate, rate: float, seconds: float, corpus_tokens: int) -> bool:
+    """Whether a candidate gets steps and text enough in the time to be worth its size."""
+    steps = steps_in(candidate, rate, seconds)
+    tokens = min(steps * candidate.tokens_per_step, MOST_EPOCHS * corpus_tokens)
+    return steps >= FEWEST_STEPS and tokens >= TOKENS_PER_PARAMETER * candidate.parameters
+
+
+def _why_this_size(chosen: Candidate, is_fitting: bool) -> str:
+    if not is_fitting:
+        return "the smallest: there is too little time or text for more"
     return (
-        Choice("speed", f"{rate / 1e9:,.0f} GFLOP/s", "measured on this machine, on real training steps"),
-        Choice(
-            "size",
-            str(chosen.size),
-            f"the largest that sees {TOKENS_PER_PARAMETER:g} tokens for each of its "
-            f"{chosen.parameters / 1e6:.1f} million matrix weights in the time",
-        ),
-        Choice("steps", f"{steps:,}", budget),
-        Choice("tokens", f"{tokens:,}", f"{tokens / corpus_tokens:.1f} times through the text"),
+        f"the largest that sees {TOKENS_PER_PARAMETER:g} tokens for each of its "
+        f"{chosen.parameters / 1e6:.1f} million matrix weights in the time"
     )
+
+
+def _why_so_many_steps(chosen: Candidate, seconds: float, fills_the_time: bool) -> str:
+    if not fills_the_time:
+        return f"{MOST_EPOCHS} times through the text; more would only memorise it"
+    return f"{seconds:.0f} s at this speed, {chosen.flops_per_step / 1e9:,.0f} GFLOP a step"
+
+
+def _tokens(chosen: Candidate, steps: int, corpus_tokens: int) -> Choice:
+    tokens = steps * chosen.tokens_per_step
+    return Choice("tokens", f"{tokens:,}", f"{tokens / corpus_tokens:.1f} times through the text")

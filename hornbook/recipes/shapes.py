@@ -19,7 +19,6 @@ from hornbook.data.config import DataConfig
 from hornbook.model.config import (
     AttentionConfig,
     BlockConfig,
-    EmbeddingConfig,
     FeedForwardConfig,
     ModelConfig,
     RMSNormConfig,
@@ -54,7 +53,6 @@ def quickstart(size: int = 4, vocab_size: int = 4096) -> RunConfig:
         n_layers=size,
         max_seq_len=256,
         pattern=(block,),
-        embedding=EmbeddingConfig(norm=RMSNormConfig()),
         init=ZeroOutputInit(),
     )
     return RunConfig(

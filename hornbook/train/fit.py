@@ -56,7 +56,7 @@ class Fit:
         device = resolve_device(config.train.device)
         model = CausalLM(config.model, config.seed).to(device)
         self.state = TrainState(model, Optimizer(model, config.train.optimizer, self.precision), config.seed)
-        self.objective = next_token(torch.from_numpy(tokenizer.byte_lengths))
+        self.objective = next_token(torch.tensor(tokenizer.byte_lengths))
         self.loader = WindowLoader(
             train,
             seq_len=config.data.seq_len,

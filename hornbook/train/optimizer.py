@@ -65,9 +65,8 @@ class Optimizer:
         for key, value in state.items():
             name, quantity = key.rsplit("/", 1)
             part, parameter = owners[name]
-            # Step counters of AdamW stay on the CPU, everything else lives beside its weight.
-            device = torch.device("cpu") if value.ndim == 0 else parameter.device
-            part.state[parameter][quantity] = value.to(device, copy=True)
+            # The step counter too: the fused AdamW reads it where it computes.
+            part.state[parameter][quantity] = value.to(parameter.device, copy=True)
 
     def _groups(self) -> Iterator[dict[str, Any]]:
         for part in self.parts:

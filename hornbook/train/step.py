@@ -45,6 +45,7 @@ def train_step(
 ) -> StepResult:
     """Learn from one batch. Raises if the loss is not a finite number, before any weight changes."""
     device = next(model.parameters()).device
+    model.zero_grad(set_to_none=True)  # a step that was broken off may have left some
     total = weight = n_bytes = 0.0
     for micro in batch.split(micro_batch_size or len(batch.tokens)):
         with autocast(device, precision):

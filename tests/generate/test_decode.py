@@ -67,10 +67,11 @@ def test_past_the_context_the_last_half_is_read_again(model: CausalLM) -> None:
     torch.testing.assert_close(context.scores(), model(torch.tensor([context.tokens]))[:, -1])
 
 
-def test_a_context_of_one_token_still_generates() -> None:
-    model = scrambled(model_config(max_seq_len=1))
-    wanted = reference.generate(model, [3, 4], GREEDY, 5, frozenset(), generator())
-    assert generated(model, [3, 4], 5) == wanted
+@pytest.mark.parametrize("max_seq_len", [1, 2, 7])
+def test_the_smallest_and_odd_contexts_generate_too(max_seq_len: int) -> None:
+    model = scrambled(model_config(max_seq_len=max_seq_len))
+    wanted = reference.generate(model, [3, 4], SAMPLINGS["warm"], 20, frozenset(), generator())
+    assert generated(model, [3, 4], 20, sampling=SAMPLINGS["warm"]) == wanted
 
 
 def test_each_token_is_read_once(model: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,7 @@ def test_greedy_takes_no_number() -> None:
     assert torch.equal(stream.get_state(), generator().get_state())
 
 
-@pytest.mark.parametrize("temperature", [1e-300, 1e-6, 1.0, 1e6, 1e300])
+@pytest.mark.parametrize("temperature", [5e-324, 1e-6, 1.0, 1e6, 1e300])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
 def test_no_temperature_makes_numbers_that_are_none(temperature: float, dtype: torch.dtype) -> None:
     logits = torch.tensor([[500.0, -500.0, 0.0, -math.inf]], dtype=dtype)

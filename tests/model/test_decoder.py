@@ -79,6 +79,16 @@ def test_no_document_sees_another(config: ModelConfig) -> None:
     assert not torch.allclose(model(tokens)[:, 4:], model(changed)[:, 4:], atol=1e-3)
 
 
+def test_a_window_limits_how_far_a_layer_looks() -> None:
+    """Three positions with itself: two layers reach four back, so the token five back is out of sight."""
+    model, tokens = scrambled(CONFIGS["windowed"]), some_tokens(1, 10)
+    changed = tokens.clone()
+    changed[:, 4] = (tokens[:, 4] + 1) % 31
+    before, after = model(tokens), model(changed)
+    torch.testing.assert_close(before[:, 9], after[:, 9], atol=1e-6, rtol=0)
+    assert not torch.allclose(before[:, 8], after[:, 8], atol=1e-4)
+
+
 def test_a_document_in_a_packed_row_is_what_it_is_alone() -> None:
     """With rotary positions only distances count, so a later start in the row changes nothing."""
     model, tokens = scrambled(CONFIGS["rotary"]), some_tokens(1, 10)
