@@ -3,9 +3,9 @@
     python benchmarks/tokenizer.py [--megabytes 10] [--rounds 5]
 
 Texts are the modules of the standard library, and where HORNBOOK_DATA names a folder of real texts, its
-English, code and mixed languages too. Ours and the peer run in turn, on the same texts and with the
-same vocabulary, and the best of the rounds counts; the table gives MB/s and how many times faster ours is.
-The ids are compared first, so that a fast wrong answer is no answer.
+English and its mixed languages too. Ours and the peer run in turn, on the same texts and with the same
+vocabulary; the table gives the median MB/s of each, and how many times faster ours is in the median round and
+at best. The ids are compared first, so that a fast wrong answer is no answer.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import argparse
 import os
 import sysconfig
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from statistics import median
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import tiktoken
 import tokenizers
+from pairs import at_best, in_turn, seconds, times_faster
 
 from hornbook.tokenizer import PATTERNS, Tokenizer
 
@@ -35,7 +36,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each contender runs")
     parser.add_argument("--vocab-size", type=int, default=4096 + 257, help="of the vocabulary trained here")
     options = parser.parse_args()
-    print(f"{'contest':36} {'text':10} {'MB':>6} {'ours MB/s':>10} {'peer MB/s':>10} {'times':>6}")
+    print(
+        f"{'contest':36} {'text':10} {'MB':>6} {'ours MB/s':>10} {'peer MB/s':>10} {'times':>6} {'at best':>7}"
+    )
     for kind, texts in kinds_of_text(options.megabytes * 1e6):
         ours = train(kind, texts, options.vocab_size, options.rounds)
         for name, tokenizer in vocabularies(ours):
@@ -150,18 +153,12 @@ def as_hugging_face(ours: Tokenizer) -> tokenizers.Tokenizer:
 
 
 def contest(label: str, kind: str, texts: Sequence[str], rounds: int, ours: Work, peer: Work) -> None:
-    """Run both in turn and print the speed of the best round of each."""
+    """Run both in turn and print the median speeds and the median ratio."""
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
-    times = [(seconds(ours), seconds(peer)) for _ in range(rounds)]
-    mine, other = (megabytes / min(column) for column in zip(*times, strict=True))
-    print(f"{label:36} {kind:10} {megabytes:6.1f} {mine:10.1f} {other:10.1f} {mine / other:6.1f}", flush=True)
-
-
-def seconds(work: Work) -> float:
-    """How long some work takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    times = in_turn([lambda: seconds(ours), lambda: seconds(peer)], rounds)
+    mine, other = (median(megabytes / taken for taken in column) for column in times)
+    ratios = f"{times_faster(*times):6.1f} {at_best(*times):7.1f}"
+    print(f"{label:36} {kind:10} {megabytes:6.1f} {mine:10.1f} {other:10.1f} {ratios}", flush=True)
 
 
 if __name__ == "__main__":

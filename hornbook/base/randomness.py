@@ -12,7 +12,11 @@ import numpy as np
 
 
 def stream_seed(seed: int, purpose: str, *indices: int) -> int:
-    """Return a 63-bit seed for one purpose: the SHA-256 of seed, purpose and indices, cut short."""
+    """Return a 63-bit seed for one purpose: the SHA-256 of seed, purpose and indices, cut short.
+
+    The purpose has no slash: it stands between the parts that are hashed.
+    """
+    assert "/" not in purpose, f"purpose {purpose!r}: give the numbers as indices, without slashes"
     name = "/".join([str(seed), purpose, *map(str, indices)])
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") >> 1
 

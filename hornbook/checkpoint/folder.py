@@ -140,7 +140,7 @@ class RunFolder:
         save_tensors(self.weights_path, dict(model.named_parameters()), facts)
 
     def save_training(
-        self, model: CausalLM, optimizer_state: Mapping[str, Tensor], facts: Mapping[str, float]
+        self, model: CausalLM, optimizer_state: Mapping[str, Tensor], facts: Mapping[str, int | float]
     ) -> None:
         """Write everything a resumed run needs, as one file."""
         self.training_path.parent.mkdir(exist_ok=True)
@@ -148,7 +148,7 @@ class RunFolder:
         tensors |= {f"optimizer/{name}": value for name, value in optimizer_state.items()}
         save_tensors(self.training_path, tensors, {"format": str(FORMAT), "facts": json.dumps(dict(facts))})
 
-    def load_training(self, model: CausalLM) -> tuple[dict[str, Tensor], dict[str, float]]:
+    def load_training(self, model: CausalLM) -> tuple[dict[str, Tensor], dict[str, int | float]]:
         """Put saved weights into the model; return the optimizer's state and the saved facts."""
         tensors, facts = load_tensors(self.training_path, "start over with --overwrite")
         weights = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}

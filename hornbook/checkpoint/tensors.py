@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,14 +15,19 @@ from torch import Tensor, nn
 from hornbook.base.errors import RunFolderError
 from hornbook.base.files import atomic_write
 
+METADATA = "hornbook"
+"""The entry of a file's metadata that holds our facts, as JSON."""
+
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
     """Write tensors and a few facts (text by name) to a safetensors file, atomically.
 
-    A full disk raises a `RunFolderError` and leaves the former file as it was.
+    Equal tensors and facts give equal bytes. A full disk raises a `RunFolderError` and leaves the former
+    file as it was.
     """
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {**facts, "sha256": _checksum(whole, facts)}
+    # All in one entry, because safetensors writes several in an order of chance.
+    metadata = {METADATA: json.dumps({**facts, "sha256": _checksum(whole, facts)})}
     try:
         with atomic_write(path) as file:
             file.write(safetensors.torch.save(whole, metadata))
@@ -38,9 +44,9 @@ def load_tensors(path: Path, advice: str) -> tuple[dict[str, Tensor], dict[str, 
         raise RunFolderError(f"{path} is missing; {advice}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            facts = dict(file.metadata() or {})
+            facts: dict[str, str] = json.loads((file.metadata() or {}).get(METADATA, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
+    except (safetensors.SafetensorError, OSError, json.JSONDecodeError) as error:
         raise RunFolderError(f"{path} is damaged ({error}); {advice}") from None
     if facts.pop("sha256", None) != _checksum(tensors, facts):
         raise RunFolderError(f"{path} is damaged: its checksum differs; {advice}")
@@ -69,5 +75,5 @@ def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

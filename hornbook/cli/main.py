@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +11,23 @@ import typer
 
 from hornbook.base.errors import HornbookError
 
-HELP = """Build a language model from the letter up.
+HELP = (
+    "Build a language model from the letter up.\n\n"
+    "New here? Type [bold]hornbook quickstart[/bold]: in about six minutes a language model is trained from "
+    "nothing in front of your eyes. Then write with it: [bold]hornbook chat runs/quickstart[/bold]"
+)
+MORE = "[bold]hornbook VERB --help[/bold] tells more about a verb, with examples."
 
-New here? Type [bold]hornbook quickstart[/bold]: in about six minutes a language model is trained from
-nothing in front of your eyes. Then talk to it: [bold]hornbook chat runs/quickstart[/bold].
-"""
+
+def _examples(*commands: str) -> str:
+    """The last lines of a help page: one command in each."""
+    return "\n\n".join(["[dim]Examples:[/dim]", *commands])
+
 
 app = typer.Typer(
     name="hornbook",
     help=HELP,
+    epilog=MORE,
     no_args_is_help=False,
     add_completion=False,
     rich_markup_mode="rich",
@@ -33,20 +41,22 @@ def main() -> None:
     from hornbook.base.progress import configure_logging
 
     configure_logging()
+    _never_fail_at_letters()
     try:
         app()
     except HornbookError as error:
-        from hornbook.recipes.road import Interrupted
+        from hornbook.recipes.stops import Interrupted
 
         sys.exit(_complain(str(error), 1 if isinstance(error, Interrupted) else 2))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
-            raise
-        sys.exit(
-            _complain(f"{error.filename or 'a file'}: {error.strerror}; what was saved before is whole", 1)
-        )
-    except KeyboardInterrupt:
-        sys.exit(_complain("stopped", 1))
+        sys.exit(_complain(f"{error.filename or 'the output'}: {error.strerror or error}", 1))
+
+
+def _never_fail_at_letters() -> None:
+    """Let letters that the terminal or a file cannot take, or that are not text, become question marks."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _complain(message: str, code: int) -> int:
@@ -70,26 +80,28 @@ def page(
 
 
 @app.command(
-    epilog="Examples:  hornbook quickstart --minutes 10  |  "
-    "hornbook quickstart --text books/ --out runs/books"
+    epilog=_examples("hornbook quickstart --minutes 10", "hornbook quickstart --text books/ --out runs/books")
 )
 def quickstart(
     text: Annotated[
         list[str] | None,
-        typer.Option(help="Your own text: a file, a folder or a pattern; repeat for more."),
+        typer.Option(metavar="PATH", help="Your own text: a file, a folder or a pattern; repeat for more."),
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(help="Training time; size and steps follow from it (4.5 if not given)."),
+        typer.Option(metavar="N", help="Training time; size and steps follow from it (4.5 if not given)."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps, instead of minutes.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Optimizer steps, instead of minutes.")
+    ] = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Layers; with --steps and --seed it fixes the model.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Layers; with --steps and --seed it fixes the model."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="All randomness follows from it.")] = 0,
-    out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/quickstart"),
+    seed: Annotated[int, typer.Option(metavar="N", help="All randomness follows from it.")] = 0,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The run folder.")] = Path("runs/quickstart"),
     overwrite: Annotated[
-        bool, typer.Option(help="Start over; a run in the way is kept under another name.")
+        bool, typer.Option("--overwrite", help="Start over; a run in the way is kept under another name.")
     ] = False,
 ) -> None:
     """Build a language model from nothing, as a lesson. Run again, it goes on or says what is there."""
@@ -101,27 +113,37 @@ def quickstart(
 
 
 @app.command(
-    epilog="Examples:  hornbook train quickstart data.path=books/ train.steps=2000 --out runs/books  |  "
-    "hornbook train runs/books --resume"
+    epilog=_examples(
+        "hornbook train quickstart data.path=books/ train.steps=2000 --out runs/books",
+        "hornbook train runs/books --resume",
+    )
 )
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe (quickstart), a config.json, or a run folder.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A recipe (quickstart), a config.json, or a run folder.")
+    ],
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="Assignments: size=6, train.steps=500, model.n_layers=6 ...")
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE", help="Assignments: size=6, train.steps=500, model.n_layers=6 ..."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The run folder to make; with --resume, RECIPE itself.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The run folder to make; with --resume, RECIPE itself."),
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the last save, bit for bit.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last save, bit for bit.")] = False,
     overwrite: Annotated[
-        bool, typer.Option(help="Start over; a run in the way is kept under another name.")
+        bool, typer.Option("--overwrite", help="Start over; a run in the way is kept under another name.")
     ] = False,
 ) -> None:
     """Train a model from text: corpus, tokenizer, shards, training, evaluation, report."""
     from hornbook.recipes import road
     from hornbook.recipes.lesson import Lesson, console
 
-    if out is None and resume and Path(recipe).is_dir():
+    if out is None and resume:
+        if not Path(recipe).is_dir():
+            raise HornbookError(f"go on with what? {recipe!r} is no run folder; give one, or --out FOLDER")
         out = Path(recipe)
     if out is None:
         raise HornbookError("where to? give --out FOLDER, for example --out runs/first")
@@ -140,20 +162,25 @@ def train(
 
 
 @app.command(
-    epilog='Example:  hornbook generate runs/quickstart "def main(" --temperature 0.5 --max-new-tokens 80'
+    epilog=_examples(
+        'hornbook generate runs/quickstart "def main("',
+        'hornbook generate runs/quickstart "The " --temperature 0.5 --max-new-tokens 80',
+    )
 )
 def generate(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    prompt: Annotated[str, typer.Argument(help="What the text begins with.")] = "",
-    max_new_tokens: Annotated[int, typer.Option(help="Most tokens to write.")] = 200,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the text begins with.")] = "",
+    max_new_tokens: Annotated[int, typer.Option(metavar="N", help="Most tokens to write.")] = 200,
     temperature: Annotated[
-        float, typer.Option(help="0: always the likeliest token; 1: by the model's own odds.")
+        float, typer.Option(metavar="X", help="0: always the likeliest token; 1: by the model's own odds.")
     ] = 0.8,
-    top_k: Annotated[int | None, typer.Option(help="Choose among so many likeliest tokens only.")] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Choose among the likeliest that reach this share only.")
+    top_k: Annotated[
+        int | None, typer.Option(metavar="N", help="Choose among so many likeliest tokens only.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, another text.")] = 0,
+    top_p: Annotated[
+        float | None, typer.Option(metavar="X", help="Choose among the likeliest that reach this share only.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Another seed, another text.")] = 0,
 ) -> None:
     """Continue a prompt."""
     from hornbook.cli.talk import write
@@ -167,18 +194,22 @@ def generate(
     )
 
 
-@app.command(epilog="Example:  hornbook chat runs/quickstart --temperature 0.6")
+@app.command(
+    epilog=_examples("hornbook chat runs/quickstart", "hornbook chat runs/quickstart --temperature 0.5")
+)
 def chat(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    max_new_tokens: Annotated[int, typer.Option(help="Most tokens in one reply.")] = 80,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    max_new_tokens: Annotated[int, typer.Option(metavar="N", help="Most tokens in one reply.")] = 80,
     temperature: Annotated[
-        float, typer.Option(help="0: always the likeliest token; 1: by the model's own odds.")
+        float, typer.Option(metavar="X", help="0: always the likeliest token; 1: by the model's own odds.")
     ] = 0.7,
-    top_k: Annotated[int | None, typer.Option(help="Choose among so many likeliest tokens only.")] = None,
+    top_k: Annotated[
+        int | None, typer.Option(metavar="N", help="Choose among so many likeliest tokens only.")
+    ] = None,
     top_p: Annotated[
-        float | None, typer.Option(help="Choose among the likeliest that reach this share only.")
+        float | None, typer.Option(metavar="X", help="Choose among the likeliest that reach this share only.")
     ] = 0.95,
-    seed: Annotated[int, typer.Option(help="Another seed, other replies.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Another seed, other replies.")] = 0,
 ) -> None:
     """Write with a base model: you begin, it goes on."""
     from hornbook.cli.talk import converse
@@ -188,10 +219,12 @@ def chat(
     )
 
 
-@app.command(epilog="Examples:  hornbook show runs/quickstart  |  hornbook show quickstart size=8")
+@app.command(epilog=_examples("hornbook show runs/quickstart", "hornbook show quickstart size=8"))
 def show(
-    what: Annotated[str, typer.Argument(help="A run folder, a config.json or a recipe.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Assignments, as in train.")] = None,
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="A run folder, a config.json or a recipe.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Assignments, as in train.")
+    ] = None,
 ) -> None:
     """Show what a run or a recipe is made of: its parts, parameters and configuration."""
     from hornbook.cli.show import show_config

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from hornbook.base.config import parse
 from hornbook.generate.sampling import SamplingConfig
 from hornbook.generate.session import Session
@@ -27,10 +29,9 @@ def write(folder: Path, prompt: str, max_new_tokens: int, sampling: dict[str, An
         run.model, run.tokenizer, prompt, sampling=config, max_new_tokens=max_new_tokens, seed=seed
     )
     screen = console()
-    screen.print(prompt, style="bold", end="", markup=False, highlight=False, soft_wrap=True)
+    _write(screen, prompt, "bold")
     for piece in pieces:
-        screen.print(printable(piece), end="", markup=False, highlight=False, soft_wrap=True)
-        screen.file.flush()
+        _write(screen, printable(piece))
     screen.print()
 
 
@@ -50,13 +51,19 @@ def converse(folder: Path, max_new_tokens: int, sampling: dict[str, Any], seed: 
             continue
         try:
             for piece in session.reply(line):
-                screen.print(
-                    printable(piece), style="green", end="", markup=False, highlight=False, soft_wrap=True
-                )
-                screen.file.flush()
+                _write(screen, printable(piece), "green")
         except KeyboardInterrupt:
             screen.print(" ...", style="dim", end="")
         screen.print()
+
+
+def _write(screen: Console, text: str, style: str = "") -> None:
+    """Put some text on the screen at once. A file gets it letter for letter: rich would expand its tabs."""
+    if screen.is_terminal:
+        screen.print(text, style=style, end="", markup=False, soft_wrap=True)
+    else:
+        screen.file.write(text)
+    screen.file.flush()
 
 
 def _read_line() -> str | None:

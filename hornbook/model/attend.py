@@ -1,16 +1,22 @@
 """The one place that knows attention kernels: `attend` picks one, `reference.attend` says what it means.
 
-Today every device runs PyTorch's scaled_dot_product_attention, without a mask tensor where the mask is
-plainly causal or hides nothing, and with a dense boolean one otherwise.
+Two kernels today. PyTorch's scaled_dot_product_attention serves every device, without a mask tensor where
+the mask is plainly causal or lets everything be seen, and with a dense boolean one otherwise. Where a CPU
+learns in bfloat16, plain matrix products are taken for short sequences: the fused kernel's backward pass is
+several times slower there (benchmarks/attention.py).
 """
 
 from __future__ import annotations
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
 from hornbook.model.mask import Mask
+
+PRODUCTS_UP_TO = 1024
+"""Longest sequence for which the table of all scores is written out: it grows with the square."""
 
 
 def attend(
@@ -24,6 +30,8 @@ def attend(
     Query heads share key and value heads in order when there are fewer of those (Ainslie et al. 2023).
     """
     n_query, n_key = q.size(-2), k.size(-2)
+    if prefers_products(q, n_key):
+        return attend_by_products(q, k, v, mask.dense(n_query, n_key, q.device))
     plain = mask.is_plain(n_query, n_key)
     dense = None
     if not plain and not mask.hides_nothing(n_query, n_key):
@@ -32,3 +40,26 @@ def attend(
     return functional.scaled_dot_product_attention(
         q, k, v, attn_mask=dense, is_causal=plain, enable_gqa=grouped
     )
+
+
+def prefers_products(q: Float[Tensor, "batch heads query head_dim"], n_key: int) -> bool:
+    """Whether plain products are the faster kernel: a CPU that learns in bfloat16 from short sequences."""
+    learns = q.requires_grad and torch.is_grad_enabled()
+    return q.device.type == "cpu" and q.dtype == torch.bfloat16 and learns and n_key <= PRODUCTS_UP_TO
+
+
+def attend_by_products(
+    q: Float[Tensor, "batch heads query head_dim"],
+    k: Float[Tensor, "batch kv_heads key head_dim"],
+    v: Float[Tensor, "batch kv_heads key head_dim"],
+    seen: Bool[Tensor, "batch_or_1 1 query key"],
+) -> Float[Tensor, "batch heads query head_dim"]:
+    """The same with every step written out."""
+    group = q.size(1) // k.size(1)
+    if group > 1:
+        k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
+    # Not minus infinity: a query that sees nothing would turn into NaN, and so would every gradient.
+    least = torch.finfo(q.dtype).min / 2
+    forbidden = torch.zeros_like(seen, dtype=q.dtype).masked_fill(~seen, least)
+    scores = (q * q.size(-1) ** -0.5) @ k.mT
+    return torch.softmax(scores + forbidden, dim=-1) @ v

@@ -6,7 +6,6 @@ identity.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 from jaxtyping import Float, Int
@@ -58,5 +57,5 @@ class Block(nn.Module):
         positions: Int[Tensor, " seq"],
         cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
-        own = mask if self.window is None else replace(mask, window=self.window)
+        own = mask if self.window is None else mask.narrowed(self.window)
         return self.feed_forward(self.attention(x, own, positions, cache))

@@ -151,7 +151,7 @@ class ZeroOutputInit(Config):
     """Each branch and the head start at zero, so that the model starts as its own embedding.
 
     The other matrices are uniform with standard deviation gain / sqrt(fan in). Zero-initialised branch
-    ends are due to Goyal et al. 2017 and Zhang et al. 2019 (Fixup).
+    ends are due to Goyal et al. 2017 and Zhang et al. 2019 (Fixup). A tied head starts as the embedding.
     """
 
     kind: Literal["zero_output"] = "zero_output"

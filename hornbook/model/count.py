@@ -6,7 +6,7 @@ parameters costs nothing and no second formula can drift from the code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -21,8 +21,13 @@ class Part:
 
     name: str
     shape: str
+    """Shapes of its matrices, of one layer where it stands in several."""
     parameters: int
+    """Numbers it learns, over all layers it stands in."""
     note: str
+    """What it does."""
+    repeat: int = 1
+    """How many layers it stands in."""
 
 
 def on_meta(config: ModelConfig) -> CausalLM:
@@ -44,11 +49,15 @@ def matrix_parameters(model: CausalLM) -> int:
 def training_flops_per_token(model: CausalLM, seq_len: int) -> int:
     """Floating-point operations to learn from one token: forward and backward.
 
-    6 for each matrix parameter (two forward, four backward), and attention's scores and sums: 12 * seq_len
-    for each number of query width in a layer (Chowdhery et al. 2022, appendix B), halved by causality.
+    6 for each matrix parameter (two forward, four backward), and for attention 12 * seen for each number of
+    query width in a layer (Chowdhery et al. 2022, appendix B), where `seen` is how many keys a query sees:
+    half of seq_len for a causal model, at most its window.
     """
-    widths = sum(block.attention.layer.q.weight.size(0) for block in model.layers)
-    return 6 * matrix_parameters(model) + 6 * seq_len * widths
+    products = 0
+    for block in model.layers:
+        seen = seq_len / 2 if block.window is None else min(seq_len / 2, block.window)
+        products += int(12 * seen * block.attention.layer.q.weight.size(0))
+    return 6 * matrix_parameters(model) + products
 
 
 def parts(config: ModelConfig) -> list[Part]:
@@ -57,26 +66,22 @@ def parts(config: ModelConfig) -> list[Part]:
     drawn = [_part("embedding", model.embedding, "each token id picks its row")]
     kinds = min(len(config.pattern), config.n_layers)
     for i in range(kinds):
-        repeats = len(range(i, config.n_layers, kinds))
-        block = model.layers[i]
-        times = f"x {repeats}" if repeats > 1 else "x 1"
-        label = f"block {times}" if kinds == 1 else f"block {i + 1} of {kinds} {times}"
-        drawn.append(_part(f"{label}: attention", block.attention, "looks back at the text so far", repeats))
-        drawn.append(_part(f"{label}: feed-forward", block.feed_forward, "thinks at each position", repeats))
-    drawn.append(_part("final norm", model.final_norm, "one scale for all"))
-    note = (
-        "shares the embedding's matrix" if config.head.tied else "a score for every token of the vocabulary"
-    )
-    head = _part("head", model.head, note)
-    drawn.append(Part(head.name, head.shape, 0, note) if config.head.tied else head)
+        block, repeat = model.layers[i], len(range(i, config.n_layers, kinds))
+        which = "" if kinds == 1 else f" {i + 1} of {kinds}"
+        drawn.append(_part(f"attention{which}", block.attention, "looks back at the text so far", repeat))
+        drawn.append(_part(f"feed-forward{which}", block.feed_forward, "thinks at each position", repeat))
+    drawn.append(_part("final norm", model.final_norm, "brings all numbers to one scale"))
+    head = _part("head", model.head, "scores every token that could come next")
+    tied = replace(head, parameters=0, note="scores every token, with the embedding's own matrix")
+    drawn.append(tied if config.head.tied else head)
     return drawn
 
 
-def _part(name: str, module: nn.Module, note: str, repeats: int = 1) -> Part:
-    names = {"weight": "", "layer": "", "tokens": ""}
+def _part(name: str, module: nn.Module, note: str, repeat: int = 1) -> Part:
+    """Measure one module; the words of its matrices' names that say nothing are left out."""
     shapes = []
     for path, parameter in module.named_parameters():
         if parameter.ndim == 2:
-            label = " ".join(word for word in path.split(".") if word not in names)
+            label = " ".join(word for word in path.split(".") if word not in ("weight", "layer", "tokens"))
             shapes.append(f"{label} {' x '.join(map(str, parameter.shape))}".strip())
-    return Part(name, ", ".join(shapes), repeats * count_parameters(module), note)
+    return Part(name, ", ".join(shapes), repeat * count_parameters(module), note, repeat)

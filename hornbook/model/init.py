@@ -12,12 +12,16 @@ from hornbook.model.feed_forward import FeedForward
 
 
 def initialise(model: nn.Module, config: ModelConfig, seed: int) -> None:
-    """Draw every weight of a model anew: the same seed gives the same weights, whatever ran before."""
+    """Draw every matrix of a model anew; gains start at one and biases at zero.
+
+    The same seed gives the same weights, whatever ran before.
+    """
     generator = torch.Generator().manual_seed(stream_seed(seed, "init"))
     ends = _branch_ends(model)
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2:
-            continue  # gains start at one and biases at zero, as their modules made them
+            _fill(parameter, torch.full(parameter.shape, 0.0 if name.endswith("bias") else 1.0))
+            continue
         scheme = config.init
         if isinstance(scheme, ScaledNormalInit):
             depth = (2 * config.n_layers) ** 0.5 if id(parameter) in ends else 1.0
@@ -29,9 +33,6 @@ def initialise(model: nn.Module, config: ModelConfig, seed: int) -> None:
         else:
             bound = scheme.gain * (3 / parameter.size(1)) ** 0.5
             _fill(parameter, (torch.rand(parameter.shape, generator=generator) * 2 - 1) * bound)
-    for module in model.modules():
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            _fill(module.bias, torch.zeros_like(module.bias))
 
 
 def _branch_ends(model: nn.Module) -> set[int]:

@@ -6,7 +6,7 @@ out as booleans and is the definition that every attention kernel must agree wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Int
@@ -25,6 +25,10 @@ class Mask:
     """True where a key is a real token."""
     documents: Int[Tensor, "batch key"] | None = None
     """Number of the document each token belongs to; different documents do not see each other."""
+
+    def narrowed(self, window: int) -> Mask:
+        """The same mask with a window, unless it has a narrower one already."""
+        return replace(self, window=window if self.window is None else min(window, self.window))
 
     def is_plain(self, n_query: int, n_key: int) -> bool:
         """Whether the mask is nothing but "causal" over a square, which kernels do without a tensor."""

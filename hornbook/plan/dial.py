@@ -64,12 +64,13 @@ def choose(
     affordable = max(1, steps_in(chosen, flops_per_second, seconds))
     useful = max(1, MOST_EPOCHS * corpus_tokens // chosen.tokens_per_step)
     steps = min(affordable, useful)
+    speed = f"{flops_per_second / 1e9:,.0f} GFLOP/s"
     why = "as asked" if len(candidates) == 1 else _why_this_size(chosen, bool(fitting))
     return Plan(
         chosen.size,
         steps,
         (
-            Choice("speed", f"{flops_per_second / 1e9:,.0f} GFLOP/s", "measured on this machine, in real steps"),
+            Choice("speed", speed, "measured on this machine, on real training steps"),
             Choice("size", str(chosen.size), why),
             Choice("steps", f"{steps:,}", _why_so_many_steps(chosen, seconds, steps == affordable)),
             _tokens(chosen, steps, corpus_tokens),

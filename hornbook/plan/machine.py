@@ -23,7 +23,7 @@ def describe_machine(device: str, precision: str) -> dict[str, str | int | float
         "memory_gib": round(_memory_bytes() / 2**30, 1),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "device": device,
+        "device": _cores(torch.get_num_threads()) if device == "cpu" else device,
         "precision": precision,
     }
 
@@ -48,6 +48,11 @@ def seconds_per_call(function: Callable[[], object], calls: int = 3) -> float:
         function()
         times.append(time.perf_counter() - began)
     return median(times)
+
+
+def _cores(n: int) -> str:
+    """The CPU as a device: as many cores as compute."""
+    return f"{n} CPU core" if n == 1 else f"{n} CPU cores"
 
 
 def _processor(device: str) -> str:

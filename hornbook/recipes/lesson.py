@@ -6,15 +6,16 @@ terminal it has colours and moving bars; in a file or a pipe the same words stan
 
 from __future__ import annotations
 
+import re
 import time
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.padding import Padding
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -29,13 +30,15 @@ STAGES = 8
 INK = ("black on #f6c177", "black on #9ccfd8", "black on #c4a7e7", "black on #a3d9a5")
 """Backgrounds that neighbouring tokens take in turn."""
 MARKS_WITHOUT_TERMINAL = 10
-"""How many lines of progress a pipe gets in training."""
+"""How many lines of progress a pipe gets from a long stage."""
+SECONDS_WITHOUT_MARK = 5
+"""A stage that is over sooner gets none."""
 
 
 def console() -> Console:
     """The terminal, or the file or pipe in its place, which then gets no colours and full lines."""
-    screen = Console(highlight=False)
-    return screen if screen.is_terminal else Console(highlight=False, width=100, no_color=True)
+    screen = Console(highlight=False, emoji=False)
+    return screen if screen.is_terminal else Console(highlight=False, emoji=False, width=100, no_color=True)
 
 
 class Lesson:
@@ -57,11 +60,19 @@ class Lesson:
 
     def say(self, text: str, style: str = "") -> None:
         """A plain sentence, indented under its stage."""
-        self.console.print(Padding(Text(text, style=style), (0, 0, 0, 2)))
+        self._put(Text(text, style=style))
+
+    def _put(self, content: RenderableType, indent: int = 2) -> None:
+        """Print something indented, wrapped to the width that is left, no blanks at the ends of lines."""
+        options = self.console.options.update_width(max(20, self.console.width - indent))
+        for line in self.console.render_lines(content, options, pad=False):
+            text = Text(" " * indent).append_tokens((segment.text, segment.style) for segment in line)
+            text.rstrip()
+            self.console.print(text, soft_wrap=True)
 
     def fact(self, name: str, value: str) -> None:
         """A figure and what it is."""
-        self.console.print(Padding(Text.assemble((f"{name:<13}", "dim"), value), (0, 0, 0, 2)))
+        self._put(Text.assemble((f"{name:<13}", "dim"), value))
 
     @contextmanager
     def bar(self, stage: str) -> Iterator[Progress]:
@@ -86,12 +97,13 @@ class Lesson:
 
     def ledger(self, ledger: dict[str, Any]) -> None:
         """What came in, what was dropped and why, what is left."""
-        read = ledger["steps"][0]
-        self.fact("found", _amount(read["in"]))
+        self.fact("found", _amount(ledger["steps"][0]["in"]))
         for step in ledger["steps"]:
             for entry in step["dropped"]:
                 self.fact("left out", f"{_amount(entry)}: {entry['reason']}")
-        self.fact("kept", _amount(ledger["out"]))
+        parts = {name: _size(part["bytes"]) for name, part in ledger["parts"].items()}
+        kept = _amount(ledger["steps"][-1]["in"])
+        self.fact("kept", f"{kept}: {parts['train']} to learn from, {parts['held_out']} held out")
 
     def merges(self, merges: Sequence[tuple[bytes, bytes]]) -> None:
         """A few merges, from the first to the last: how letters grow into words."""
@@ -101,30 +113,37 @@ class Lesson:
             self.fact(f"merge {place:,}", f"{left} + {right}  gives  {_shown(b''.join(merges[place - 1]))}")
 
     def tokens(self, pieces: Sequence[str]) -> None:
-        """A line of text cut into its tokens, neighbours in different colours."""
-        line = Text("  ")
+        """A text cut into its tokens, neighbours in different colours, or in brackets without colours."""
+        has_colours = self.console.is_terminal and not self.console.no_color
+        line = Text()
         for i, piece in enumerate(pieces):
-            shown = piece.replace("\n", "\u21b5")
-            line.append(shown if self.console.is_terminal else f"[{shown}]", style=INK[i % len(INK)])
-        self.console.print(line)
+            shown = printable(piece).replace("\n", "\u21b5").replace("\t", "\u21e5")
+            line.append(shown if has_colours else f"[{shown}]", style=INK[i % len(INK)])
+        self._put(line)
 
     def choices(self, choices: Sequence[Choice]) -> None:
         """The dial: derived numbers and their reasons."""
         table = Table.grid(padding=(0, 2))
         for choice in choices:
-            table.add_row(Text(choice.name, style="dim"), Text(choice.value, style="bold"), choice.because)
-        self.console.print(Padding(table, (0, 0, 0, 2)))
+            table.add_row(
+                Text(choice.name, style="dim"), Text(choice.value, style="bold"), Text(choice.because)
+            )
+        self._put(table)
 
     def drawing(self, parts: Sequence[Part], total: int) -> None:
-        """The model from the bottom to the top, with shapes and parameter counts."""
+        """The model from the token ids to the scores, with shapes and parameter counts."""
         table = Table.grid(padding=(0, 2))
-        table.add_row("token ids", "", "", "")
+        table.add_row("token ids", "", "")
         for part in parts:
             count = f"{part.parameters:,}" if part.parameters else ""
-            table.add_row(f"\u2193 {part.name}", count, Text(part.shape, style="dim"), part.note)
-        table.add_row("\u2193 logits", "", "", "one score for each token that could come next")
+            name = f"\u2193 {part.name}" + (f"  x {part.repeat}" if part.repeat > 1 else "")
+            what = [part.note, *([_shapes(part.shape)] if part.shape else [])]
+            table.add_row(
+                name, count, Text("\n").join([Text(what[0]), *(Text(w, style="dim") for w in what[1:])])
+            )
+        table.add_row("\u2193 scores", "", "")
         table.columns[1].justify = "right"
-        self.console.print(Padding(table, (0, 0, 0, 2)))
+        self._put(table)
         self.fact("in all", f"{total:,} parameters")
 
     def hear(self, line: dict[str, Any]) -> None:
@@ -134,15 +153,14 @@ class Lesson:
                 f"step {line['step']:>5}   {line['bits_per_byte']:.3f} bits per byte on held-out text", "bold"
             )
         elif line["kind"] == "sample":
-            self.sample(line["prompt"], line["text"], lines=3)
+            self._put(_continued(line["prompt"], line["text"], lines=3, blank_lines=False), indent=6)
         elif line["kind"] == "event":
             self.say(f"step {line['step']:>5}   {line['text']}", "yellow")
 
-    def sample(self, prompt: str, text: str, lines: int = 12) -> None:
-        """What the model writes after a prompt, the prompt set apart."""
-        continued = "\n".join(text.splitlines()[:lines])
-        shown = Text.assemble((prompt, "bold"), (printable(continued), "green"))
-        self.console.print(Padding(shown, (0, 0, 1 if lines > 3 else 0, 6)))
+    def sample(self, prompt: str, text: str) -> None:
+        """What the finished model writes after a prompt, the prompt set apart."""
+        self._put(_continued(prompt, text, lines=12, blank_lines=True), indent=6)
+        self.console.print()
 
     def yardsticks(self, model: float, others: dict[str, float]) -> None:
         """The model's bits per byte as a bar beside those of gzip and xz."""
@@ -151,20 +169,27 @@ class Lesson:
         for name, value in rows:
             style = "bold green" if name == "this model" else ""
             bar = "\u2588" * round(40 * value / longest)
-            self.console.print(Padding(Text(f"{name:<12} {value:6.3f}  {bar}", style=style), (0, 0, 0, 2)))
+            self._put(Text(f"{name:<12} {value:6.3f}  {bar}", style=style))
 
     def finished(self, out: Path) -> None:
         """The last lines of a run that was not told as a lesson."""
+        self.say("Bits for a byte of the held-out text; less is better:")
         held_out = read_json(out / "results.json")["held_out"]
         self.yardsticks(held_out["bits_per_byte"], held_out["yardsticks"])
         self.say(f"Everything is in {out}; look at {out / 'report.html'}.")
 
     def commands(self, commands: Sequence[tuple[str, str]]) -> None:
-        """What to type next."""
-        table = Table.grid(padding=(0, 2))
+        """What to type next, each command on one line, so that it can be copied."""
+        longest = max(len(command) for command, _ in commands)
+        fits = all(longest + len(purpose) + 4 <= self.console.width for _, purpose in commands)
+        self.console.print()
         for command, purpose in commands:
-            table.add_row(Text(command, style="bold"), Text(purpose, style="dim"))
-        self.console.print(Padding(table, (0, 0, 1, 2)))
+            if fits:
+                line = Text.assemble(f"  {command:<{longest}}  ", (purpose, "dim"))
+            else:
+                line = Text.assemble((f"  {purpose}:\n", "dim"), f"    {command}")
+            self.console.print(line, soft_wrap=True)
+        self.console.print()
 
 
 class _Marks:
@@ -173,18 +198,45 @@ class _Marks:
     def __init__(self, console: Console, label: str) -> None:
         self.console, self.label = console, label
         self.next_mark = 1
-        self.began = time.monotonic()
+        self.began = self.marked = time.monotonic()
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
+        now = time.monotonic()
         if not total or done * MARKS_WITHOUT_TERMINAL < self.next_mark * total:
             return
-        self.next_mark = done * MARKS_WITHOUT_TERMINAL // total + 1
-        left = (time.monotonic() - self.began) * (total - done) / done
-        self.console.print(f"  {self.label} {done:,} of {total:,}, {left:.0f} s left  {note}", markup=False)
+        if now - self.marked < SECONDS_WITHOUT_MARK:
+            return
+        self.next_mark, self.marked = done * MARKS_WITHOUT_TERMINAL // total + 1, now
+        left = (now - self.began) * (total - done) / done
+        mark = f"  {self.label} {done:,} of {total:,}, {left:,.0f} s left  {printable(note)}"
+        self.console.print(mark.rstrip(), markup=False, soft_wrap=True)
 
 
 def _amount(count: dict[str, int]) -> str:
-    return f"{count['documents']:,} documents, {count['bytes'] / 1e6:,.2f} MB"
+    documents = "1 document" if count["documents"] == 1 else f"{count['documents']:,} documents"
+    return f"{documents}, {_size(count['bytes'])}"
+
+
+def _size(n_bytes: int) -> str:
+    """A number of bytes in the unit that suits it."""
+    if n_bytes < 1000:
+        return f"{n_bytes} bytes"
+    return f"{n_bytes / 1e3:,.0f} kB" if n_bytes < 1e6 else f"{n_bytes / 1e6:,.1f} MB"
+
+
+def _shapes(shapes: str) -> str:
+    """Shapes of matrices, those of one shape under one head: `q, k 64 x 64; out 64 x 128`."""
+    names: dict[str, list[str]] = {}
+    for name, shape in re.findall(r"([^,]*?) ?(\d+ x \d+)(?:, |$)", shapes):
+        names.setdefault(shape, []).append(name)
+    return "; ".join(f"{', '.join(own)} {shape}".strip() for shape, own in names.items())
+
+
+def _continued(prompt: str, text: str, *, lines: int, blank_lines: bool) -> Text:
+    """A prompt and the first lines of what follows it; of blank lines at most one in a row is shown."""
+    whole = re.sub(r"\n\s*\n", "\n\n" if blank_lines else "\n", printable(text.rstrip()))
+    shown = "\n".join(whole.split("\n")[:lines]).rstrip()
+    return Text.assemble((printable(prompt), "bold"), (shown, "green"))
 
 
 def _shown(token: bytes) -> str:
@@ -196,5 +248,13 @@ def _shown(token: bytes) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without control characters, which could move the cursor or ring the bell."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+    """Text without control characters, which could move the cursor or ring the bell.
+
+    Spaces of all widths stay, and so do the joiners that some scripts cannot be written without.
+    """
+    return "".join(
+        c if c.isprintable() or c in _HARMLESS or unicodedata.category(c) == "Zs" else "\ufffd" for c in text
+    )
+
+
+_HARMLESS = "\n\t\u200c\u200d"

@@ -7,18 +7,20 @@ the model: the dial, which measures this machine and derives size and steps from
 from __future__ import annotations
 
 import json
+import math
 import os
-import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
 import torch
 
 from hornbook import __version__
-from hornbook.base.errors import RunFolderError, TextError
+from hornbook.base.errors import ConfigError, RunFolderError, TextError
 from hornbook.base.files import read_json
 from hornbook.checkpoint.folder import RunFolder
+from hornbook.corpus.pipeline import read_corpus
 from hornbook.data.loader import WindowLoader
 from hornbook.data.shards import TokenCounts, TokenShards
 from hornbook.model.count import count_parameters, matrix_parameters, on_meta, parts, training_flops_per_token
@@ -27,19 +29,23 @@ from hornbook.plan.dial import Candidate, Plan, choose
 from hornbook.plan.machine import seconds_per_call
 from hornbook.recipes import words
 from hornbook.recipes.lesson import Lesson
-from hornbook.recipes.road import Interrupted, Road
+from hornbook.recipes.road import Road
 from hornbook.recipes.shapes import SIZES, quickstart, resolve
+from hornbook.recipes.stops import claim, run_folder, stoppable
 from hornbook.tokenizer.tokenizer import Tokenizer
 from hornbook.train.config import RunConfig
-from hornbook.train.device import PRECISIONS, resolve_device, resolve_precision
+from hornbook.train.device import PRECISIONS, keep_freed_memory, resolve_device, resolve_precision
 from hornbook.train.objectives import next_token
 from hornbook.train.optimizer import Optimizer
 from hornbook.train.run import load
 from hornbook.train.step import train_step
 
+TITLE = f"Hornbook {__version__}: a language model from nothing"
 DEFAULT_MINUTES = 4.5
 DEFAULT_SIZE = 4
 PROBE_SIZE = 4
+MOST_DOCUMENTS, MOST_CHARACTERS = 100, 10_000
+"""How much held-out text is looked through for the beginnings of samples."""
 MOST_BYTES_PER_TOKEN = 5
 """More than any vocabulary of this recipe packs into a token of ordinary text."""
 
@@ -59,39 +65,57 @@ class Request:
     seed: int = 0
     """All randomness follows from it."""
 
-    def command(self, out: Path) -> str:
+    def command(self, out: str | os.PathLike[str], *more: str) -> str:
         """The request as it is typed."""
-        typed = [words.program(), "quickstart"]
-        typed += [word for path in self.text for word in ("--text", path)]
+        options = [word for path in self.text for word in ("--text", path)]
         for name in ("minutes", "steps", "size"):
             value = getattr(self, name)
-            typed += [] if value is None else [f"--{name}", f"{value:g}"]
-        return shlex.join([*typed, "--seed", str(self.seed), "--out", str(out)])
+            options += [] if value is None else [f"--{name}", str(value)]
+        options += ["--seed", str(self.seed)] if self.seed else []
+        return words.typed("quickstart", *options, "--out", out, *more)
+
+    def check(self) -> None:
+        """Refuse what cannot be done, before any work."""
+        if self.minutes is None:
+            return
+        if self.steps is not None:
+            raise ConfigError("--minutes and --steps both say how long to train; give one of them")
+        if not 0 < self.minutes < math.inf:
+            raise ConfigError(f"--minutes is a number above 0, such as 4.5, not {self.minutes:g}")
 
 
 def run_quickstart(
     request: Request, out: str | os.PathLike[str], lesson: Lesson, overwrite: bool = False
 ) -> None:
     """Build a model, or go on with one that was interrupted, or say what is there already."""
-    folder = RunFolder(out)
-    lesson.title(f"Hornbook {__version__}: a language model from nothing")
-    if folder.exists and not overwrite:
+    request.check()
+    folder = run_folder(out)
+    if not overwrite:
         _check_same_request(folder, request)
-        if folder.is_finished:
-            _tell_what_is_there(folder, lesson)
-            return
-    moved = folder.create(overwrite, resume=True)
+    if not overwrite and folder.is_finished:
+        lesson.title(TITLE)
+        _tell_what_is_there(folder, lesson)
+        return
+    moved = claim(folder, overwrite=overwrite)
+    lesson.title(TITLE)
     if moved:
         lesson.say(f"The former {folder.path} is kept as {moved}.")
     road = Road(folder, _first_config(request), lesson.bar)
-    going_on = folder.config_path.exists()
+    go_on = words.typed("quickstart", "--out", folder.path)
+    with stoppable(folder, start=request.command(folder.path), go_on=go_on):
+        _walk(road, request, lesson)
+
+
+def _walk(road: Road, request: Request, lesson: Lesson) -> None:
+    """All eight stages, or those that an interrupted run still has before it."""
+    going_on = road.folder.config_path.exists()
     if going_on:
-        road.config = resolve(folder.path)
-        lesson.say(f"{folder.path} holds a run that was interrupted; it goes on from its last save.")
+        road.config = resolve(road.folder.path)
+        lesson.say(f"{road.folder.path} holds a run that was interrupted; it goes on from its last save.")
         lesson.stage = words.TRAINING_STAGE - 1
     else:
         _prepare(road, request, lesson)
-    _train_and_measure(road, request, lesson, resume=going_on)
+    _train_and_measure(road, lesson, resume=going_on)
 
 
 def _prepare(road: Road, request: Request, lesson: Lesson) -> None:
@@ -102,6 +126,8 @@ def _prepare(road: Road, request: Request, lesson: Lesson) -> None:
     lesson.ledger(ledger)
     _check_enough(ledger, road.config)
     road.config = resolve(road.config, [f"tokenizer.vocab_size={vocabulary_for(ledger['out']['bytes'])}"])
+    if request.text:
+        road.config = _with_prompts(road.config, openings(_held_out_text(road)))
 
     lesson.begin("Tokenizer", words.TOKENIZER)
     tokenizer = road.train_tokenizer()
@@ -123,19 +149,17 @@ def _prepare(road: Road, request: Request, lesson: Lesson) -> None:
     road.settle()
     exact = replace(request, minutes=None, steps=plan.steps, size=plan.size)
     dial = [vars(choice) for choice in plan.choices]
-    road.folder.update_run(dial=dial, reproduce=exact.command(road.folder.path))
+    road.folder.update_run(dial=dial, reproduce=exact.command(f"{road.folder.path}-again"))
 
     lesson.begin("Model", words.MODEL)
     lesson.drawing(parts(road.config.model), count_parameters(on_meta(road.config.model)))
 
 
-def _train_and_measure(road: Road, request: Request, lesson: Lesson, resume: bool) -> None:
+def _train_and_measure(road: Road, lesson: Lesson, resume: bool) -> None:
     """Stages 6 to 8: training, evaluation, samples; then the report and what to type next."""
     lesson.begin("Training", words.TRAINING)
     if not road.fit(road.folder.read_tokenizer(), resume=resume, listen=lesson.hear):
-        raise Interrupted(
-            f"stopped; everything is saved. To go on, type: {request.command(road.folder.path)}"
-        )
+        raise KeyboardInterrupt
     lesson.begin("Measuring", words.MEASURING)
     results = road.evaluate(load(road.folder.path, device=road.config.train.device))
     held_out = results["held_out"]
@@ -160,6 +184,8 @@ def _with_plan(config: RunConfig, plan: Plan) -> RunConfig:
     often = max(1, plan.steps // 5)
     train = sized.train.model_copy(
         update={
+            "sample_prompts": config.train.sample_prompts,
+            "final_prompts": config.train.final_prompts,
             "steps": plan.steps,
             "validate_every": often,
             "sample_every": often,
@@ -172,13 +198,32 @@ def _with_plan(config: RunConfig, plan: Plan) -> RunConfig:
 def _plan(road: Road, request: Request, counts: TokenCounts, tokenizer: Tokenizer) -> Plan:
     """Size and steps: as asked for, else from the minutes and the measured speed."""
     sizes = SIZES if request.size is None else (request.size,)
-    if request.steps is not None and request.minutes is None:
+    if request.steps is not None:
         return words.as_asked(request.size or DEFAULT_SIZE, request.steps)
     rate = _measured_speed(road, request.size or PROBE_SIZE, tokenizer)
     seconds = 60 * (request.minutes if request.minutes is not None else DEFAULT_MINUTES)
     candidates = [_candidate(size, road.config) for size in sizes]
-    plan = choose(candidates, flops_per_second=rate, seconds=seconds, corpus_tokens=counts.tokens)
-    return plan if request.steps is None else words.as_asked(plan.size, request.steps)
+    return choose(candidates, flops_per_second=rate, seconds=seconds, corpus_tokens=counts.tokens)
+
+
+def _held_out_text(road: Road) -> Iterable[str]:
+    """The beginning of some held-out documents."""
+    some = islice(read_corpus(road.corpus_path, "held_out"), MOST_DOCUMENTS)
+    return (document.text[:MOST_CHARACTERS] for document in some)
+
+
+def openings(texts: Iterable[str], count: int = 3) -> list[str]:
+    """How some lines of a text begin, from all over it: samples of one's own text begin so."""
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    chosen = [lines[i * len(lines) // count] for i in range(count)] if lines else []
+    first_words = (" ".join(line.split()[:3])[:24].rstrip() for line in chosen)
+    return list(dict.fromkeys(first_words))
+
+
+def _with_prompts(config: RunConfig, prompts: list[str]) -> RunConfig:
+    final, now_and_then = tuple(prompts), tuple(prompts[:2])
+    train = config.train.model_copy(update={"final_prompts": final, "sample_prompts": now_and_then})
+    return config.model_copy(update={"train": train})
 
 
 def _candidate(size: int, config: RunConfig) -> Candidate:
@@ -191,11 +236,12 @@ def _candidate(size: int, config: RunConfig) -> Candidate:
 def _measured_speed(road: Road, size: int, tokenizer: Tokenizer) -> float:
     """Useful floating-point operations a second in real training steps of one size, on this machine."""
     config = quickstart(size, road.config.tokenizer.vocab_size)
+    keep_freed_memory()
     device = resolve_device(config.train.device)
     precision = PRECISIONS[resolve_precision(config.train.precision, device)]
     model = CausalLM(config.model, seed=0).to(device)
     optimizer = Optimizer(model, config.train.optimizer, precision)
-    objective = next_token(torch.from_numpy(tokenizer.byte_lengths))
+    objective = next_token(torch.tensor(tokenizer.byte_lengths))
     shards = TokenShards(road.folder.path / "data" / "train")
     loader = WindowLoader(
         shards, seq_len=config.data.seq_len, batch_size=config.data.batch_size, seed=0, document_mask=True
@@ -228,16 +274,15 @@ def _check_enough(ledger: dict[str, Any], config: RunConfig) -> None:
 
 
 def _check_same_request(folder: RunFolder, request: Request) -> None:
-    """A folder that holds another request's run is not touched."""
+    """Refuse options other than those a run that trains was started with; no options at all fit any run."""
     path = folder.path / "run.json"
-    if not path.is_file():
+    if request == Request() or not folder.config_path.exists() or not path.is_file():
         return
-    asked = read_json(path).get("request")
-    if asked is not None and asked != _plain(request):
-        differing = [f"{k} was {asked.get(k)!r}" for k, v in _plain(request).items() if asked.get(k) != v]
+    run = read_json(path)
+    if run.get("request") != _plain(request):
         raise RunFolderError(
-            f"{folder.path} holds a run with other options ({', '.join(differing)}); choose another --out, "
-            "or start over with --overwrite (the old run is kept under another name)"
+            f"{folder.path} holds a run with other options ({run.get('command')}); choose another --out, or "
+            "start over with --overwrite (the old run is kept under another name)"
         )
 
 
@@ -247,7 +292,9 @@ def _tell_what_is_there(folder: RunFolder, lesson: Lesson) -> None:
         f"{folder.path} already holds a finished model: {held_out['bits_per_byte']:.3f} bits per byte on "
         "held-out text. Nothing was done."
     )
-    lesson.commands([*words.next_commands(folder.path), words.start_over(folder.path)])
+    command = read_json(folder.path / "run.json").get("command")
+    over = (f"{command} --overwrite", "start over (this run is kept under another name)")
+    lesson.commands([*words.next_commands(folder.path), over])
 
 
 def _plain(request: Request) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shlex
 from collections.abc import Callable
 from typing import Any
@@ -257,18 +258,20 @@ def _next(files: RunFiles) -> View | None:
     """Commands worth typing after this run."""
     folder = shlex.quote(str(files.folder))
     command = str(files.run.get("command") or "")
+    program = re.split(r" (?:quickstart|train)\b", command)[0] or "hornbook"
     steps = [
-        (f"hornbook chat {folder}", "Begin a text and let the model go on with it."),
-        (f'hornbook generate {folder} "def "', "One continuation, for scripts."),
-        (f"hornbook show {folder}", "The model, its figures and its files in the terminal."),
+        (f"{program} chat {folder}", "Begin a text and let the model go on with it."),
+        (f'{program} generate {folder} "def "', "One continuation, for scripts."),
+        (f"{program} show {folder}", "The model, its figures and its files in the terminal."),
     ]
     if at(files.run, "status") in ("interrupted", "running") and command:
-        resume = command if "--resume" in command else f"{command} --resume"
+        goes_on_by_itself = "--resume" in command or " quickstart" in command
+        resume = command if goes_on_by_itself else f"{command} --resume"
         steps.insert(0, (resume, "Go on from where this run stopped."))
     if "quickstart" in command:
         steps += [
-            ("hornbook quickstart --minutes 30 --out runs/longer", "With more time: a larger model."),
-            ("hornbook quickstart --text my-texts/ --out runs/mine", "On your own text."),
+            (f"{program} quickstart --minutes 30 --out runs/longer", "With more time: a larger model."),
+            (f"{program} quickstart --text my-texts/ --out runs/mine", "On your own text."),
         ]
     return {"steps": steps, "folder": str(files.folder)}
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ import torch
 
 from hornbook import __version__
 from hornbook.base.config import to_dict
-from hornbook.base.errors import ConfigError, HornbookError, RunFolderError
+from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.base.files import read_json, write_json
 from hornbook.base.progress import Progress, Watch, unwatched
 from hornbook.checkpoint.folder import RunFolder
@@ -32,9 +31,10 @@ from hornbook.data.loader import held_out_batches
 from hornbook.data.shards import TokenCounts, TokenShards, write_shards
 from hornbook.model.count import count_parameters, on_meta, parts
 from hornbook.plan.machine import describe_machine, git_commit
+from hornbook.recipes import words
 from hornbook.recipes.report import write_report
 from hornbook.recipes.shapes import resolve
-from hornbook.recipes.words import program
+from hornbook.recipes.stops import claim, run_folder, stoppable
 from hornbook.tokenizer.tokenizer import Tokenizer
 from hornbook.train.config import RunConfig
 from hornbook.train.device import PRECISIONS, resolve_device, resolve_precision
@@ -60,6 +60,12 @@ class Road:
 
     def begin(self, command: str, **facts: Any) -> None:
         """Write down who, when and with what, before any work."""
+        ours, theirs = self.config.model.vocab_size, self.config.tokenizer.vocab_size
+        if ours != theirs:
+            raise ConfigError(
+                f"model.vocab_size {ours} differs from tokenizer.vocab_size {theirs}; "
+                "set tokenizer.vocab_size alone, the model follows"
+            )
         self.folder.update_run(
             hornbook=__version__,
             created=_now(),
@@ -101,11 +107,6 @@ class Road:
         if tokenizer.vocab_size != wanted.vocab_size:
             # The text gave fewer merges than were asked for; the configuration says what is.
             self.config = resolve(self.config, [f"tokenizer.vocab_size={tokenizer.vocab_size}"])
-        elif self.config.model.vocab_size != tokenizer.vocab_size:
-            raise ConfigError(
-                f"model.vocab_size {self.config.model.vocab_size} differs from the tokenizer's "
-                f"{tokenizer.vocab_size}; set tokenizer.vocab_size alone, the model follows"
-            )
         return tokenizer
 
     def write_shards(self, tokenizer: Tokenizer) -> dict[str, TokenCounts]:
@@ -158,7 +159,7 @@ class Road:
         shards = self._shards("held_out")
         seq_len = self.config.data.seq_len
         batches = held_out_batches(shards, seq_len=seq_len, batch_size=32, overlap=seq_len // 2)
-        objective = next_token(torch.from_numpy(run.tokenizer.byte_lengths))
+        objective = next_token(torch.tensor(run.tokenizer.byte_lengths))
         with self._stage("evaluation") as progress:
             precision = PRECISIONS[self.config.train.precision]
             found = measure(run.model, batches, objective, precision, progress)
@@ -236,43 +237,44 @@ def train(
     had never stopped; from the beginning where nothing was saved) or `overwrite` moves it aside. Ctrl-C and
     SIGTERM save and raise `Interrupted`.
     """
-    folder = RunFolder(out)
+    if resume and overwrite:
+        raise ConfigError("--resume goes on with a run and --overwrite starts it over; give one of them")
+    folder = run_folder(out)
     config = resolve(Path(recipe) if isinstance(recipe, os.PathLike) else recipe, overrides)
     going_on = resume and folder.config_path.exists()
     if going_on:
         config = _saved_config(folder, config)
-    road = Road(folder, config, watch)
-    if not going_on:
-        moved = folder.create(overwrite, resume)
+    else:
+        moved = claim(folder, overwrite=overwrite, resume=resume)
         if moved and announce:
-            announce(f"the former {folder.path} is now {moved}")
-        prepare(road)
-    if not folder.is_finished:
-        complete(road, folder.read_tokenizer(), resume=resume, listen=listen)
+            announce(f"The former {folder.path} is kept as {moved}.")
+    road = Road(folder, config, watch)
+    made_from = folder.config_path if isinstance(recipe, RunConfig) else Path(recipe)
+    command = words.typed("train", made_from, *overrides, "--out", folder.path)
+    with stoppable(folder, start=command, go_on=words.resume(folder.path)):
+        if not going_on:
+            _prepare(road, command)
+        if not folder.is_finished:
+            _complete(road, folder.read_tokenizer(), resume=resume, listen=listen)
     return load(folder.path)
 
 
-class Interrupted(HornbookError):
-    """A run was stopped by a signal; everything is saved."""
-
-
-def prepare(road: Road) -> None:
+def _prepare(road: Road, command: str) -> None:
     """From text to token shards."""
-    road.begin(command=" ".join(["hornbook", *sys.argv[1:]]))
+    road.begin(command)
     road.build_corpus()
     road.write_shards(road.train_tokenizer())
     road.settle()
+    again = words.typed("train", road.folder.config_path, "--out", f"{road.folder.path}-again")
+    road.folder.update_run(reproduce=again)
 
 
-def complete(road: Road, tokenizer: Tokenizer, *, resume: bool, listen: Listener = ignore) -> dict[str, Any]:
-    """From token shards to a report; return the results."""
+def _complete(road: Road, tokenizer: Tokenizer, *, resume: bool, listen: Listener) -> None:
+    """From token shards to a report."""
     if not road.fit(tokenizer, resume=resume, listen=listen):
-        raise Interrupted(
-            f"stopped; everything is saved. To go on, type: {program()} train {road.folder.path} --resume"
-        )
-    results = road.evaluate(load(road.folder.path, device=road.config.train.device))
+        raise KeyboardInterrupt
+    road.evaluate(load(road.folder.path, device=road.config.train.device))
     road.finish()
-    return results
 
 
 def _saved_config(folder: RunFolder, asked: RunConfig) -> RunConfig:
@@ -287,8 +289,8 @@ def _saved_config(folder: RunFolder, asked: RunConfig) -> RunConfig:
     ]
     if differing:
         raise RunFolderError(
-            f"{folder.path} was started with another configuration: {'; '.join(differing)}; resume it with "
-            f"{program()} train {folder.path} --resume, or choose another --out"
+            f"{folder.path} was started with another configuration: {'; '.join(differing)}; go on with it by "
+            f"{words.resume(folder.path)}, or choose another --out"
         )
     return saved
 

@@ -84,21 +84,35 @@ def resolve(recipe: str | Path | RunConfig, assignments: Sequence[str] = ()) -> 
         config = function(**{name: _whole_number(name, value) for name, value in dials.items()})
     else:
         config = _from_file(Path(recipe))
-    names = {assignment.partition("=")[0] for assignment in fields}
-    if "tokenizer.vocab_size" in names and "model.vocab_size" not in names:
-        value = next(a.partition("=")[2] for a in fields if a.startswith("tokenizer.vocab_size="))
-        fields.append(f"model.vocab_size={value}")
-    return override(config, fields)
+        _refuse_dials(str(recipe), fields)
+    changed = override(config, fields)
+    vocab_size = changed.tokenizer.vocab_size
+    is_given = any(field.partition("=")[0] in ("model", "model.vocab_size") for field in fields)
+    if vocab_size == config.tokenizer.vocab_size or is_given:
+        return changed
+    return override(changed, [f"model.vocab_size={vocab_size}"])
 
 
 def _from_file(path: Path) -> RunConfig:
     file = path / "config.json" if path.is_dir() else path
     if not file.exists():
         raise ConfigError(
-            f"there is no recipe and no file {str(path)!r}: {did_you_mean(str(path), RECIPES)} "
-            "A config.json or a run folder works too"
+            f"there is no recipe, config file or run folder {str(path)!r}, {did_you_mean(str(path), RECIPES)}"
         )
     return parse(RunConfig, read_json(file), str(file))
+
+
+def _refuse_dials(recipe: str, assignments: Sequence[str]) -> None:
+    """A saved configuration has no dials any more."""
+    for name in (assignment.partition("=")[0] for assignment in assignments):
+        homes = [
+            known for known, function in RECIPES.items() if name in inspect.signature(function).parameters
+        ]
+        if homes:
+            raise ConfigError(
+                f"{name} is a dial of the recipe {homes[0]}, and {recipe} has everything derived already; "
+                f"change single fields such as model.n_layers, or start from {homes[0]}"
+            )
 
 
 def _whole_number(name: str, value: str) -> int:

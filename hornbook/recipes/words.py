@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from hornbook.plan.dial import Choice, Plan
@@ -24,7 +26,7 @@ TOKENIZER = (
     "A model reads numbers, not letters. Byte-pair encoding starts from the 256 bytes and merges, again and "
     "again, the two neighbours that stand together most often into a new token."
 )
-SHARDS = "All text becomes token numbers on disk, once. Colours show how a held-out line is cut."
+SHARDS = "All text becomes token numbers on disk, once. Below, the first held-out lines are cut into tokens."
 PLAN = (
     "A large model learns more from each token, a small one sees more tokens in the same time. A few real "
     "training steps tell this machine's speed, and everything else follows from it."
@@ -42,7 +44,8 @@ MEASURING = (
     "two ordinary compressors, and the model, which has never seen that text. Less is better."
 )
 SAMPLES = (
-    "The bold words are given, the rest the model writes, token by token, by chance weighted with its scores."
+    "Each text begins with words that were given; the rest the model writes, token by token, by chance "
+    "weighted with its scores."
 )
 
 
@@ -59,27 +62,40 @@ def as_asked(size: int, steps: int) -> Plan:
 
 
 def program() -> str:
-    """How this program is started from here: by its name, or by its path when that is not on the PATH."""
-    if shutil.which("hornbook"):
+    """How this program is started from here, as one types it: by its name, or by its path."""
+    own = shutil.which("hornbook", path=os.path.dirname(sys.executable))
+    found = shutil.which("hornbook")
+    if found and (own is None or os.path.samefile(found, own)):
         return "hornbook"
-    beside = Path(sys.executable).with_name("hornbook")
-    return os.path.relpath(beside) if beside.exists() else "python -m hornbook"
+    if own:
+        return shlex.quote(_near(own))
+    python = shutil.which("python")
+    is_ours = python is not None and os.path.abspath(python) == os.path.abspath(sys.executable)
+    return f"{'python' if is_ours else shlex.quote(_near(sys.executable))} -m hornbook"
+
+
+def typed(*words: str | os.PathLike[str]) -> str:
+    """A command of this program as one types it."""
+    return f"{program()} {shlex.join(os.fspath(word) for word in words)}"
+
+
+def resume(path: Path) -> str:
+    """The command that goes on with a run that has begun to train."""
+    return typed("train", path, "--resume")
 
 
 def next_commands(path: Path) -> list[tuple[str, str]]:
     """What a person may type after a run."""
-    name = program()
     return [
-        (f"{name} chat {path}", "write with it"),
-        (f'{name} generate {path} "def main("', "one continuation"),
-        (f"{name} show {path}", "what it is made of"),
-        (f"{name} quickstart --text FOLDER --out runs/mine", "the same with your own text"),
+        (typed("chat", path), "write with it"),
+        (f'{typed("generate", path)} "The"', "one continuation"),
+        (typed("show", path), "what it is made of"),
+        (typed("quickstart", "--text", "FOLDER", "--out", "runs/mine"), "the same with your own text"),
     ]
 
 
-def start_over(path: Path) -> tuple[str, str]:
-    """How to build it anew."""
-    return (
-        f"{program()} quickstart --out {path} --overwrite",
-        "start over (this run is kept under another name)",
-    )
+def _near(path: str) -> str:
+    """A path from here where that is shorter."""
+    with suppress(ValueError):  # Another drive of Windows.
+        return min(os.path.relpath(path), path, key=len)
+    return path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import time
 from statistics import median
 from typing import Literal
@@ -24,7 +26,8 @@ def resolve_device(name: str) -> torch.device:
         there.insert(0, "cuda")
     if name == "auto":
         return torch.device(there[0])
-    if name.split(":")[0] not in there:
+    kind, _, number = name.partition(":")
+    if kind not in there or not (number or "0").isdecimal():
         raise ConfigError(
             f"there is no device {name!r} on this machine; choose auto or one of {', '.join(there)}"
         )
@@ -41,6 +44,23 @@ def resolve_precision(name: str, device: torch.device) -> Literal["float32", "bf
         return "float32"
     slow, fast = _product_seconds(torch.float32), _product_seconds(torch.bfloat16)
     return "bfloat16" if slow > WORTHWHILE * fast else "float32"
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory for the next tensor instead of giving it back to the system.
+
+    A training step frees and takes the same large tensors again and again; each time the system hands
+    fresh pages out one fault at a time, which on a busy machine can cost more than the arithmetic
+    (benchmarks/training_step.py). Does nothing where the C library is another one.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    for option, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_ARENA_MAX, 1)):
+        library.mallopt(option, value)
+
+
+_MMAP_MAX, _TRIM_THRESHOLD, _ARENA_MAX = -4, -1, -8  # numbers of malloc.h
 
 
 def _product_seconds(dtype: torch.dtype, size: int = 512, tries: int = 7) -> float:

@@ -23,7 +23,7 @@ from hornbook.generate.text import generate_text
 from hornbook.model.models import CausalLM
 from hornbook.tokenizer.tokenizer import Tokenizer
 from hornbook.train.config import RunConfig
-from hornbook.train.device import PRECISIONS, resolve_device
+from hornbook.train.device import PRECISIONS, keep_freed_memory, resolve_device
 from hornbook.train.loop import Hook, StepInfo, TrainState, run_hooks, stop_after_step, training_steps
 from hornbook.train.objectives import next_token
 from hornbook.train.optimizer import Optimizer
@@ -53,6 +53,7 @@ class Fit:
         assert config.train.precision != "auto", "resolve the precision before training"
         self.config, self.folder, self.tokenizer, self.listen = config, folder, tokenizer, listen
         self.precision = PRECISIONS[config.train.precision]
+        keep_freed_memory()
         device = resolve_device(config.train.device)
         model = CausalLM(config.model, config.seed).to(device)
         self.state = TrainState(model, Optimizer(model, config.train.optimizer, self.precision), config.seed)
@@ -98,7 +99,7 @@ class Fit:
             steps = training_steps(self.state, self.loader, self.objective, self.config.train, self.precision)
             for info in steps:
                 run_hooks(info, hooks)
-                progress(info.step, info.steps, f"{info.bits_per_byte:.2f} bits per byte")
+                progress(info.step, info.steps, _note(info))
                 if stop_wished() and not info.is_last:
                     self._save(info)
                     self.record("event", info.step, text="interrupted; everything is saved")
@@ -158,3 +159,9 @@ class Fit:
         starts = np.linspace(0, last, n_windows).astype(int).tolist()
         cuts = [starts[i : i + data.batch_size] for i in range(0, n_windows, data.batch_size)]
         return [make_batch(held_out, cut, data.seq_len, data.document_mask) for cut in cuts]
+
+
+def _note(info: StepInfo) -> str:
+    """What stands beside the bar."""
+    speed = f"{info.tokens_per_second:,.0f} tokens/s"
+    return f"loss {info.loss:.2f}, {info.bits_per_byte:.2f} bits per byte, {speed}"

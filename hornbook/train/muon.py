@@ -60,7 +60,8 @@ class Muon(torch.optim.Optimizer):
         rate = group["lr"] * max(1.0, rows / columns) ** 0.5
         for parameter, mean, update in zip(parameters, means, updates, strict=True):
             self.state[parameter]["momentum"].copy_(mean)
-            parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            if group["weight_decay"]:
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
             parameter.sub_(update, alpha=rate)
 
 

@@ -86,32 +86,30 @@ def test_defaults_fill_what_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ({}, "name: field required"),
+        ({}, "name is missing"),
         ({"name": "a", "sead": 1}, "unknown key 'sead', did you mean 'seed'?"),
         ({"name": "a", "q": 1}, "unknown key 'q', known: layers, name, out, seed, train"),
         ({"name": "a", "train": {"step": 1}}, "unknown key 'train.step', did you mean 'steps'?"),
-        ({"name": "a", "train": {"steps": 0}}, "train.steps: input should be greater than 0, not 0"),
-        (
-            {"name": "a", "layers": [1, "x"]},
-            "layers.1: input should be a valid integer, unable to parse string as an integer, not 'x'",
-        ),
+        ({"name": "a", "train": {"steps": 0}}, "train.steps must be greater than 0, not 0"),
+        ({"name": "a", "layers": [1, "x"]}, "layers.1 must be a whole number, not 'x'"),
         ({"name": "a", "seed": 101}, "seed 101 is above 100 steps"),
         (
             {"name": "a", "train": {"rate": float("nan")}},
-            "train.rate: input should be a finite number, not nan",
+            "train.rate must be a finite number, not NaN",
         ),
-        ({"name": 7}, "name: input should be a valid string, not 7"),
-        ({"name": "a", "train": []}, "train: input should be an object"),
+        ({"name": 7}, 'name must be text, not 7; write "7" in quotes'),
+        ({"name": "a", "train": []}, "train must be an object in braces, not a list"),
+        ([], "the whole must be an object in braces, not a list"),
     ],
 )
-def test_a_mistake_is_named_in_our_words(data: dict[str, Any], expected: str) -> None:
+def test_a_mistake_is_named_in_our_words(data: Any, expected: str) -> None:
     assert message(parse, Run, data, "run.json") == f"run.json: {expected}"
 
 
 def test_all_mistakes_come_at_once() -> None:
     data = {"sead": 1, "train": {"steps": -1}}
     expected = (
-        "the configuration: name: field required; train.steps: input should be greater than 0, not -1; "
+        "the configuration: name is missing; train.steps must be greater than 0, not -1; "
         "unknown key 'sead', did you mean 'seed'?"
     )
     assert message(parse, Run, data) == expected
@@ -122,11 +120,6 @@ def test_an_unknown_key_of_a_chosen_kind_is_compared_with_that_kind_alone() -> N
     assert message(parse, Run, data).endswith("warm_up', did you mean 'warmup'?")
     data = {"name": "a", "train": {"schedule": {"kind": "constant", "warm_up": 1}}}
     assert message(parse, Run, data).endswith("warm_up', known: kind")
-
-
-def test_an_unknown_kind_names_the_known_ones() -> None:
-    text = message(parse, Run, {"name": "a", "train": {"schedule": {"kind": "sine"}}})
-    assert "train.schedule" in text and "'cosine'" in text and "'constant'" in text
 
 
 @pytest.mark.parametrize(
@@ -141,7 +134,13 @@ def test_an_unknown_kind_names_the_known_ones() -> None:
         ("layers=[4, 5, 6]", ("layers",), (4, 5, 6)),
         ("layers.1=9", ("layers",), (1, 9)),
         ("out=runs/b", ("out",), "runs/b"),
+        ("name=3", ("name",), "3"),
+        ("name=null", ("name",), "null"),
+        ('name=["a"]', ("name",), '["a"]'),
+        ("out=2024", ("out",), "2024"),
+        ("train.rate=1", ("train", "rate"), 1.0),
         ("train.schedule=constant", ("train", "schedule"), Constant()),
+        ("train.schedule.kind=constant", ("train", "schedule"), Constant()),
         ("train.schedule.warmup=5", ("train", "schedule"), Cosine(warmup=5)),
         ('train.schedule={"kind": "cosine", "warmup": 7}', ("train", "schedule"), Cosine(warmup=7)),
     ],
@@ -177,13 +176,14 @@ def test_none_can_be_set() -> None:
             "there is no 'trian.steps': 'trian' is not in the configuration, did you mean 'train'?",
         ),
         (["layers.2=3"], "there is no 'layers.2': '2' is not in layers, known: 0, 1"),
-        (["seed.x=3"], "there is no 'seed.x': 'x' is not in seed, there are none"),
+        (["seed.x=3"], "there is no 'seed.x': seed is 0"),
+        (["layers=[]", "layers.0=3"], "there is no 'layers.0': layers is empty"),
         (
             ["sead=3", "train.stepz=3"],
             "there is no 'sead': 'sead' is not in the configuration, did you mean 'seed'?; "
             "there is no 'train.stepz': 'stepz' is not in train, did you mean 'steps'?",
         ),
-        (["train.steps=0"], "the overrides: train.steps: input should be greater than 0, not 0"),
+        (["train.steps=0"], "the overrides: train.steps must be greater than 0, not 0"),
         (["seed=101"], "the overrides: seed 101 is above 100 steps"),
     ],
 )
@@ -201,3 +201,11 @@ def test_describe_lists_every_field_with_its_default_and_its_docstring() -> None
         ("layers", "[1, 2]", ""),
         ("out", "null", ""),
     ]
+
+
+def test_describe_shows_parts_in_a_list_as_json() -> None:
+    class Plan(Config):
+        stages: tuple[Cosine | Constant, ...] = (Cosine(), Constant())
+
+    shown = [default for _, default, _ in describe(Plan)]
+    assert shown == ['[{"kind": "cosine", "warmup": 10}, {"kind": "constant"}]']

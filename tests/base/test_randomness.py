@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ def test_the_values_never_change() -> None:
     assert stream(0, "data", 1).integers(0, 1000, 4).tolist() == [621, 181, 213, 750]
 
 
-@given(st.integers(), st.text(), st.lists(st.integers(), max_size=3))
+@given(st.integers(), st.text().filter(lambda text: "/" not in text), st.lists(st.integers(), max_size=3))
 def test_a_seed_has_63_bits_and_repeats(seed: int, purpose: str, indices: list[int]) -> None:
     value = stream_seed(seed, purpose, *indices)
     assert 0 <= value < 2**63
@@ -40,6 +41,11 @@ def test_streams_differ_by_seed_purpose_and_index() -> None:
     ]
     draws = {tuple(stream(*key).integers(0, 2**63, 4)) for key in keys}
     assert len(draws) == len(keys)
+
+
+def test_a_purpose_cannot_pass_for_another_with_an_index() -> None:
+    with pytest.raises(AssertionError, match="give the numbers as indices"):
+        stream_seed(0, "data/1")
 
 
 def test_drawing_from_one_stream_leaves_another_alone() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from hornbook.model import reference
-from hornbook.model.attend import attend
+from hornbook.model.attend import attend, attend_by_products, prefers_products
 from hornbook.model.mask import Mask
 
 BATCH, HEAD_DIM = 2, 4
@@ -39,12 +40,22 @@ def random_heads(heads: tuple[int, int], lengths: tuple[int, int]) -> list[torch
     return [torch.randn(BATCH, h, n, HEAD_DIM, generator=generator) for h, n in sizes]
 
 
+def by_products(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask) -> torch.Tensor:
+    return attend_by_products(q, k, v, mask.dense(q.size(2), k.size(2), q.device))
+
+
+@pytest.mark.parametrize("kernel", [attend, by_products])
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize(("heads", "lengths"), list(itertools.product(HEADS, LENGTHS)))
-def test_attend_is_the_reference(heads: tuple[int, int], lengths: tuple[int, int], condition: str) -> None:
+def test_attend_is_the_reference(
+    heads: tuple[int, int],
+    lengths: tuple[int, int],
+    condition: str,
+    kernel: Callable[..., torch.Tensor],
+) -> None:
     q, k, v = random_heads(heads, lengths)
     mask = mask_for(condition, lengths[1])
-    mixed = attend(q, k, v, mask)
+    mixed = kernel(q, k, v, mask)
     seen = mask.dense(*lengths, q.device).expand(BATCH, 1, *lengths)[:, 0]
     for row in range(BATCH):
         wanted = reference.attend(q[row], k[row], v[row], seen[row])
@@ -53,11 +64,26 @@ def test_attend_is_the_reference(heads: tuple[int, int], lengths: tuple[int, int
     assert seen.any(), "a mask that lets nobody look proves nothing"
 
 
-def test_a_query_that_sees_nothing_spoils_no_gradient() -> None:
+def test_products_are_taken_where_a_cpu_learns_in_bfloat16() -> None:
+    q, k, v = random_heads((4, 2), (6, 6))
+    learning = [x.bfloat16().requires_grad_() for x in (q, k, v)]
+    assert prefers_products(learning[0], 6)
+    assert not prefers_products(learning[0], 100_000)
+    assert not prefers_products(q.requires_grad_(), 6)
+    with torch.no_grad():
+        assert not prefers_products(learning[0], 6)
+    # eight bits of mantissa: two to the minus eight, twice
+    torch.testing.assert_close(
+        attend(*learning, Mask()).float(), attend(q, k, v, Mask()), atol=8e-3, rtol=8e-3
+    )
+
+
+@pytest.mark.parametrize("kernel", [attend, by_products])
+def test_a_query_that_sees_nothing_spoils_no_gradient(kernel: Callable[..., torch.Tensor]) -> None:
     """Padding at the front leaves causal queries without a key; NaN there would reach every weight."""
     q, k, v = (x.requires_grad_() for x in random_heads((2, 2), (4, 4)))
     padding = torch.tensor([[False, False, True, True], [True, True, True, True]])
-    mixed = attend(q, k, v, Mask(padding=padding))
+    mixed = kernel(q, k, v, Mask(padding=padding))
     mixed[:, :, 2:].sum().backward()
     assert mixed.isfinite().all()
     assert all(x.grad is not None and x.grad.isfinite().all() for x in (q, k, v))

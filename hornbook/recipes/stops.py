@@ -1,0 +1,62 @@
+"""How a run takes its folder, and how it is stopped: nothing foreign is touched, nothing saved is lost.
+
+Whoever runs a road claims the folder first and then walks inside `stoppable`, which turns Ctrl-C, a full disk
+and their like into one sentence that ends with the command to type next.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hornbook.base.errors import HornbookError, RunFolderError
+from hornbook.checkpoint.folder import RunFolder
+
+
+class Interrupted(HornbookError):
+    """A run was stopped from outside, by a signal or by the system; what it had saved is whole."""
+
+
+def run_folder(out: str | os.PathLike[str]) -> RunFolder:
+    """The run folder at a path, which may be `.`."""
+    path = Path(out)
+    return RunFolder(path if path.name not in ("", "..") else path.resolve())
+
+
+def claim(folder: RunFolder, *, overwrite: bool = False, resume: bool = False) -> Path | None:
+    """Make a folder for a new run; return where a run that was in the way went.
+
+    A run that got no further than its data is begun again in place. A folder that is not a run is never
+    touched, not even to be kept under another name.
+    """
+    if folder.exists and not (folder.path / "run.json").is_file():
+        raise RunFolderError(
+            f"{folder.path} exists already and is not a run folder; it stays as it is, choose another --out"
+        )
+    return folder.create(overwrite, resume or not folder.config_path.exists())
+
+
+@contextmanager
+def stoppable(folder: RunFolder, *, start: str, go_on: str) -> Iterator[None]:
+    """Turn a stop from outside into `Interrupted`, which says what to type next.
+
+    That is the command `go_on` where the run has begun to train, else the command `start`.
+    """
+
+    def command() -> str:
+        return go_on if folder.config_path.exists() else start
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped. To go on, type: {command()}") from None
+    except (OSError, RunFolderError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):
+            raise
+        raise Interrupted(
+            f"{cause.filename or folder.path}: {cause.strerror or cause}; what was saved before is whole. "
+            f"Once that is mended, type: {command()}"
+        ) from error
