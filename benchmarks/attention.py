@@ -6,9 +6,9 @@
 bfloat16 from at most PRODUCTS_UP_TO keys, else `scaled_dot_product_attention`. Both run in turn on the same
 numbers, forward alone and with the backward pass; "times" is how many times faster products are, in the
 median pair and at best, and the last columns say what the rule takes and which was the faster one. With
---documents two texts are packed into each row, as in training, so that the fused kernel is given a dense mask.
-Freed memory is kept, as training keeps it; `--memory returned` shows what the kernels take without that. The
-outputs are compared first, so that a fast wrong answer is no answer.
+--documents two texts are packed into each row, as in training, so that the fused kernel is given a dense
+mask. Freed memory is kept, as training keeps it; `--memory returned` shows what the kernels take without
+that. The outputs are compared first, so that a fast wrong answer is no answer.
 """
 
 from __future__ import annotations

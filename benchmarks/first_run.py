@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from pairs import peak_mib
+
 from hornbook.base.files import read_json
 
 
@@ -45,10 +47,8 @@ def measure(minutes: float) -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         wall = time.perf_counter() - began
         stages = show(out)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    in_gib = peak / 2**30 if sys.platform == "darwin" else peak / 2**20  # bytes there, KiB elsewhere
     print(f"{'other':24} {wall - stages:8.1f} s\n{'the whole command':24} {wall:8.1f} s")
-    print(f"{'largest memory':24} {in_gib:8.2f} GiB")
+    print(f"{'largest memory':24} {peak_mib(resource.RUSAGE_CHILDREN) / 2**10:8.2f} GiB")
 
 
 def show(folder: Path) -> float:

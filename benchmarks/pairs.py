@@ -5,11 +5,15 @@
 
 A ratio is taken within each round and the median of these ratios counts: on a machine that is shared, one
 speed alone says little. The ratio of the fastest rounds stands beside it: where the two disagree, the
-machine had much else to do. This module times calls and knows nothing of what is called.
+machine had much else to do. `peak_mib` tells the largest memory of a process.
+
+This module times calls and knows nothing of what is called.
 """
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -43,3 +47,9 @@ def times_faster(ours: Sequence[float], peer: Sequence[float]) -> float:
 def at_best(ours: Sequence[float], peer: Sequence[float]) -> float:
     """How many times faster our fastest round is than the peer's."""
     return min(peer) / min(ours)
+
+
+def peak_mib(whose: int) -> float:
+    """The largest memory so far of this process (RUSAGE_SELF) or of a child that ended (RUSAGE_CHILDREN)."""
+    peak = resource.getrusage(whose).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes there, KiB elsewhere

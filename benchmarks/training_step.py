@@ -6,9 +6,9 @@ The peer is Qwen3ForCausalLM, the same architecture with the same numbers, with 
 torch.autocast; ours is `train_step` with AdamW, and with Muon, which does more arithmetic. Each contender
 lives in a process of its own, and all make one step in turn, on the same batch. Each stands there twice: with
 memory managed as the C library does by itself, and after `keep_freed_memory`, which our training calls and
-which would serve the peer as well. The table gives the median tokens/s, how many times faster than the peer as
-it comes in the median round and at best, page faults a step, and the largest memory of the process.
-Before that, both models are given the same weights and must find the same loss.
+the peer may call too. The table gives the median tokens/s, how many times faster than the peer as it comes
+in the median round and at best, page faults a step, and the largest memory of the process. Before that,
+both models are given the same weights and must find the same loss.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from multiprocessing.connection import Connection
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pairs import at_best, in_turn, times_faster
+from pairs import at_best, in_turn, peak_mib, seconds, times_faster
 
 # torch is imported in the processes of the contenders only: a process counts the memory of the one it was
 # started from into its own peak.
@@ -76,9 +75,8 @@ def main() -> None:
         for keeps_memory in (False, True)
     ]
     measured = contest(contenders, options.rounds)
-    print(
-        f"{options.precision:36} {'tokens/s':>9} {'times':>6} {'at best':>7} {'faults/step':>11} {'peak MiB':>8}"
-    )
+    columns = f"{'tokens/s':>9} {'times':>6} {'at best':>7} {'faults/step':>11} {'peak MiB':>8}"
+    print(f"{options.precision:36} {columns}")
     peer = [step.seconds for step in measured[0]]
     for contender, steps in zip(contenders, measured, strict=True):
         times = [step.seconds for step in steps]
@@ -138,11 +136,9 @@ def serve(contender: Contender, orders: Connection) -> None:
         except EOFError:
             return
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        began = time.perf_counter()
-        step()
-        took = time.perf_counter() - began
-        after = resource.getrusage(resource.RUSAGE_SELF)
-        orders.send(Measured(took, after.ru_minflt - before, after.ru_maxrss / 2**10))
+        took = seconds(step)
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        orders.send(Measured(took, faults, peak_mib(resource.RUSAGE_SELF)))
 
 
 def hornbook_step(contender: Contender) -> Callable[[], object]:
@@ -205,11 +201,13 @@ def recipe(size: int) -> tuple[RunConfig, Batch]:
 
 
 def qwen3(config: RunConfig) -> Any:
-    """The same architecture in transformers, with random weights."""
+    """The same architecture in transformers, with random weights, the same ones each time."""
+    import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     model, block = config.model, config.model.pattern[0]
     assert block.attention.position is not None
+    torch.manual_seed(0)
     return Qwen3ForCausalLM(
         Qwen3Config(
             vocab_size=model.vocab_size,

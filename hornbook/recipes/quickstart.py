@@ -96,7 +96,7 @@ def run_quickstart(
         lesson.title(TITLE)
         _tell_what_is_there(folder, lesson)
         return
-    moved = claim(folder, overwrite=overwrite)
+    moved = claim(folder, overwrite=overwrite, resume=True)
     lesson.title(TITLE)
     if moved:
         lesson.say(f"The former {folder.path} is kept as {moved}.")
@@ -181,7 +181,7 @@ def _first_config(request: Request) -> RunConfig:
 def _with_plan(config: RunConfig, plan: Plan) -> RunConfig:
     """The recipe at the planned size, with everything that was settled before kept."""
     sized = quickstart(plan.size, config.tokenizer.vocab_size)
-    often = max(1, plan.steps // 5)
+    often = -(-plan.steps // 5)
     train = sized.train.model_copy(
         update={
             "sample_prompts": config.train.sample_prompts,

@@ -50,13 +50,13 @@ class Clock:
 @pytest.mark.parametrize(
     ("durations", "calls", "wanted"),
     [
-        ((50.0, 2.0, 3.0, 90.0), 3, 3.0),
+        ((1.0, 2.0, 3.0, 90.0), 3, 2.0),
         ((50.0, 2.0), 1, 2.0),
-        ((0.0, 9.0, 1.0, 4.0, 4.0, 2.0), 5, 4.0),
+        ((0.0, 9.0, 1.0, 4.0, 4.0, 2.0), 5, 1.0),
     ],
-    ids=["median of three", "one", "median of five"],
+    ids=["three", "one", "five"],
 )
-def test_the_first_call_does_not_count_and_one_slow_call_does_not_matter(
+def test_the_first_call_does_not_count_and_slow_calls_do_not_matter(
     monkeypatch: pytest.MonkeyPatch, durations: tuple[float, ...], calls: int, wanted: float
 ) -> None:
     clock = Clock(*durations)
