@@ -55,6 +55,8 @@ def converse(folder: Path, max_new_tokens: int, sampling: dict[str, Any], seed: 
         except KeyboardInterrupt:
             screen.print(" ...", style="dim", end="")
         screen.print()
+    if sys.stdin.isatty():
+        screen.print()
 
 
 def _write(screen: Console, text: str, style: str = "") -> None:

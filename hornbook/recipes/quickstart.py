@@ -146,10 +146,10 @@ def _prepare(road: Road, request: Request, lesson: Lesson) -> None:
     plan = _plan(road, request, counts["train"], tokenizer)
     lesson.choices(plan.choices)
     road.config = _with_plan(road.config, plan)
-    road.settle()
     exact = replace(request, minutes=None, steps=plan.steps, size=plan.size)
     dial = [vars(choice) for choice in plan.choices]
     road.folder.update_run(dial=dial, reproduce=exact.command(f"{road.folder.path}-again"))
+    road.settle()
 
     lesson.begin("Model", words.MODEL)
     lesson.drawing(parts(road.config.model), count_parameters(on_meta(road.config.model)))

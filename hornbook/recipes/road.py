@@ -131,12 +131,13 @@ class Road:
         device = resolve_device(train.device)
         precision = resolve_precision(train.precision, device)
         self.config = resolve(self.config, [f"train.precision={precision}"])
-        write_json(self.folder.config_path, to_dict(self.config))
         drawing = [vars(part) for part in parts(self.config.model)]
         total = count_parameters(on_meta(self.config.model))
         self.folder.update_run(
             machine=describe_machine(str(device), precision), parameters={"total": total, "parts": drawing}
         )
+        # Last, because a folder with a configuration is one that is ready to train.
+        write_json(self.folder.config_path, to_dict(self.config))
 
     def fit(self, tokenizer: Tokenizer, *, resume: bool = False, listen: Listener = ignore) -> bool:
         """Train; False when a signal stopped it early, saved and ready to resume."""
@@ -264,9 +265,9 @@ def _prepare(road: Road, command: str) -> None:
     road.begin(command)
     road.build_corpus()
     road.write_shards(road.train_tokenizer())
-    road.settle()
     again = words.typed("train", road.folder.config_path, "--out", f"{road.folder.path}-again")
     road.folder.update_run(reproduce=again)
+    road.settle()
 
 
 def _complete(road: Road, tokenizer: Tokenizer, *, resume: bool, listen: Listener) -> None:
@@ -281,7 +282,11 @@ def _saved_config(folder: RunFolder, asked: RunConfig) -> RunConfig:
     """The configuration a run was started with; a resume that asks for another one is refused."""
     saved = resolve(folder.path)
     theirs, ours = _flat(to_dict(saved)), _flat(to_dict(asked))
-    left_open = {"train.precision", "tokenizer.vocab_size", "model.vocab_size"}
+    if asked.train.precision == "auto":
+        theirs["train.precision"] = "auto"  # what it was resolved to may stay
+    # The text may have given a smaller vocabulary than was asked for.
+    fewer = asked.tokenizer.vocab_size > saved.tokenizer.vocab_size
+    left_open = {"tokenizer.vocab_size", "model.vocab_size"} if fewer else set()
     differing = [
         f"{key} was {theirs.get(key)!r}, asked is {ours.get(key)!r}"
         for key in sorted(theirs.keys() | ours.keys())

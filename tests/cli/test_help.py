@@ -74,7 +74,9 @@ def test_a_slip_is_told_with_a_hint(words: list[str], hint: str) -> None:
     assert "Traceback" not in said.err
 
 
-@pytest.mark.parametrize("words", [[], ["quickstart", "--help"], ["show", "run"]], ids=["page", "help", "show"])
+@pytest.mark.parametrize(
+    "words", [[], ["quickstart", "--help"], ["show", "run"]], ids=["page", "help", "show"]
+)
 def test_a_pipe_gets_no_colours(words: list[str]) -> None:
     said = ended(process(*words, cwd=home()))
     assert said.code == 0, said.err

@@ -114,8 +114,12 @@ def test_text_that_cannot_be_used(place: Path) -> None:
     asked = ("quickstart", *TINY, "--out", "x", "--text")
     assert complaint(*asked, "missing").startswith("there is no file or folder 'missing'")
     assert complaint(*asked, "empty") == "there are no files in 'empty'; give a folder that holds text files"
-    assert "there is no text in 'binary': all its files were left out (1 binary)" in complaint(*asked, "binary")
-    assert complaint(*asked, "few") == "6 bytes of text are too few to hold some of them out; give at least 100"
+    assert "there is no text in 'binary': all its files were left out (1 binary)" in complaint(
+        *asked, "binary"
+    )
+    assert (
+        complaint(*asked, "few") == "6 bytes of text are too few to hold some of them out; give at least 100"
+    )
     assert complaint(*asked, "little") == (
         "the text has 5,000 bytes, too few to train on: give at least 21,760 "
         "(a model that writes words wants a megabyte or more)"
@@ -211,9 +215,7 @@ def set_format(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [cut, flip, Path.unlink])
 @pytest.mark.parametrize("verb", ["chat", "generate"])
-def test_damaged_weights_are_named_and_mended(
-    place: Path, verb: str, harm: Callable[[Path], None]
-) -> None:
+def test_damaged_weights_are_named_and_mended(place: Path, verb: str, harm: Callable[[Path], None]) -> None:
     shutil.copytree(home() / "run", "run")
     weights = Path("run/model.safetensors")
     whole = weights.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -43,7 +44,9 @@ def test_an_empty_prompt_begins_a_document() -> None:
 
 
 def test_chat_answers_every_line() -> None:
-    said = hornbook("chat", home() / "run", "--max-new-tokens", "3", stdin="The\n\n/reset\nA\n/quit\nnever read\n")
+    said = hornbook(
+        "chat", home() / "run", "--max-new-tokens", "3", stdin="The\n\n/reset\nA\n/quit\nnever read\n"
+    )
     assert said.code == 0 and said.err == ""
     assert said.out.startswith(GREETING)
     assert "A fresh page." in said.out
@@ -87,7 +90,13 @@ class Terminal:
         command = [sys.executable, "-m", "hornbook", *words]
         surroundings = environment(TERM="xterm-256color", COLUMNS="80", LINES="40", **more)
         self.running = subprocess.Popen(
-            command, cwd=cwd, env=surroundings, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+            command,
+            cwd=cwd,
+            env=surroundings,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
         )
         os.close(theirs)
         self.seen = ""
@@ -95,6 +104,8 @@ class Terminal:
     def read_until(self, mark: str) -> str:
         """Everything up to a mark; the empty mark: up to the end."""
         while not mark or mark not in self.seen:
+            if not select.select([self.screen], [], [], 120)[0]:
+                self.running.kill()
             try:
                 data = os.read(self.screen, 4096)
             except OSError:  # the command has ended
@@ -128,7 +139,8 @@ def test_a_chat_on_a_terminal() -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_stops_a_reply_and_then_the_chat() -> None:
-    terminal = Terminal("chat", "run", "--max-new-tokens", "100000", cwd=home())
+    words = ("chat", "run", "--max-new-tokens", "100000", "--temperature", "0")
+    terminal = Terminal(*words, cwd=home())
     terminal.read_until("> ")
     terminal.type("The\n")
     terminal.read_until("\x1b[32m")
