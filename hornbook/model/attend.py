@@ -3,7 +3,7 @@
 Two kernels today. PyTorch's scaled_dot_product_attention serves every device, without a mask tensor where
 the mask is plainly causal or lets everything be seen, and with a dense boolean one otherwise. Where a CPU
 learns in bfloat16, plain matrix products are taken for short sequences: the fused kernel's backward pass is
-several times slower there (benchmarks/attention.py).
+the slower one there (benchmarks/attention.py).
 """
 
 from __future__ import annotations

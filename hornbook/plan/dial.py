@@ -74,6 +74,7 @@ def choose(
         (
             Choice("speed", speed, "measured on this machine, on real training steps"),
             Choice("size", str(chosen.size), why),
+            Choice("batch", f"{chosen.tokens_per_step:,} tokens", "in each step, the same for every size"),
             Choice("steps", f"{steps:,}", _why_so_many_steps(chosen, seconds, steps == affordable)),
             _tokens(chosen, steps, corpus_tokens),
         ),

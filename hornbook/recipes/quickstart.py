@@ -203,7 +203,15 @@ def _plan(road: Road, request: Request, counts: TokenCounts, tokenizer: Tokenize
     rate = _measured_speed(road, request.size or PROBE_SIZE, tokenizer)
     seconds = 60 * (request.minutes if request.minutes is not None else DEFAULT_MINUTES)
     candidates = [_candidate(size, road.config) for size in sizes]
-    return choose(candidates, flops_per_second=rate, seconds=seconds, corpus_tokens=counts.tokens)
+    plan = choose(candidates, flops_per_second=rate, seconds=seconds, corpus_tokens=counts.tokens)
+    if plan.size == (request.size or PROBE_SIZE):
+        return plan
+    # Another size has another speed: the steps are counted with its own.
+    rate = _measured_speed(road, plan.size, tokenizer)
+    own = [_candidate(plan.size, road.config)]
+    recounted = choose(own, flops_per_second=rate, seconds=seconds, corpus_tokens=counts.tokens)
+    why_this_size = {choice.name: choice for choice in plan.choices if choice.name == "size"}
+    return replace(recounted, choices=tuple(why_this_size.get(c.name, c) for c in recounted.choices))
 
 
 def _held_out_text(road: Road) -> Iterable[str]:

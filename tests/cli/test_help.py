@@ -77,18 +77,21 @@ def test_a_slip_is_told_with_a_hint(words: list[str], hint: str) -> None:
 @pytest.mark.parametrize(
     "words", [[], ["quickstart", "--help"], ["show", "run"]], ids=["page", "help", "show"]
 )
+@pytest.mark.slow
 def test_a_pipe_gets_no_colours(words: list[str]) -> None:
     said = ended(process(*words, cwd=home()))
     assert said.code == 0, said.err
     assert "\x1b" not in said.out and "\r" not in said.out
 
 
+@pytest.mark.slow
 def test_letters_that_the_output_cannot_take_do_no_harm() -> None:
     said = ended(process("show", "run", cwd=home(), PYTHONIOENCODING="ascii"))
     assert said.code == 0, said.err
     assert "? embedding" in said.out
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_does_no_harm() -> None:
     running = process("show", "run", cwd=home())
     assert running.stdout and running.stdout.readline() == "\n"

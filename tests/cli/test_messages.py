@@ -133,6 +133,7 @@ def test_text_that_may_not_be_read(place: Path) -> None:
     assert "texts" in complaint("quickstart", *TINY, "--out", "x", "--text", "texts")
 
 
+@pytest.mark.slow
 def test_a_start_with_bad_text_is_not_in_the_way(place: Path) -> None:
     """The folder of a start that came to nothing takes the next one, whatever its options."""
     complaint("quickstart", *TINY, "--text", "missing", "--out", "x")
@@ -165,6 +166,7 @@ def test_a_foreign_folder_or_file_stays_as_it_is(
     assert contents(place) == before
 
 
+@pytest.mark.slow
 def test_a_run_in_the_way_is_refused_and_kept(place: Path) -> None:
     shutil.copytree(home() / "run", "run")
     before = contents(place / "run")
@@ -185,6 +187,7 @@ def RunFacts(folder: str) -> dict[str, object]:
     return dict(json.loads((Path(folder) / "run.json").read_text()))
 
 
+@pytest.mark.slow
 def test_a_run_of_train_is_not_taken_for_a_quickstart(place: Path) -> None:
     words = ("train", "quickstart", "data.path=texts", "tokenizer.vocab_size=400", "size=1", "train.steps=2")
     assert hornbook(*words, "--out", "run").code == 0
@@ -213,6 +216,7 @@ def set_format(path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [cut, flip, Path.unlink])
 @pytest.mark.parametrize("verb", ["chat", "generate"])
 def test_damaged_weights_are_named_and_mended(place: Path, verb: str, harm: Callable[[Path], None]) -> None:

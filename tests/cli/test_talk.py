@@ -65,6 +65,7 @@ def test_a_reset_forgets() -> None:
     assert first.strip() and first.strip("\n") == second.strip("\n")
 
 
+@pytest.mark.slow
 def test_bytes_that_are_no_text_do_no_harm() -> None:
     running = subprocess.run(
         [sys.executable, "-m", "hornbook", "chat", str(home() / "run"), "--max-new-tokens", "3"],
@@ -76,6 +77,7 @@ def test_bytes_that_are_no_text_do_no_harm() -> None:
     assert running.returncode == 0, running.stderr
 
 
+@pytest.mark.slow
 def test_a_prompt_that_is_no_text_does_no_harm() -> None:
     said = ended(process("generate", "run", os.fsdecode(b"caf\xe9"), "--max-new-tokens", "3", cwd=home()))
     assert "Traceback" not in said.err

@@ -42,7 +42,7 @@ def epochs(loader: WindowLoader, n_epochs: int) -> list[list[Pair]]:
 
 @settings(max_examples=40)
 @given(
-    length=st.integers(20, 90),
+    length=st.integers(24, 90),
     seq_len=st.integers(1, 6),
     batch_size=st.integers(1, 3),
     seed=st.integers(0, 9),

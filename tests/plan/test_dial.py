@@ -111,7 +111,8 @@ def test_a_short_text_is_read_eight_times_and_no_more() -> None:
 
 def test_the_reasons_of_an_ample_plan() -> None:
     found = reasons(plan_for([SMALL, LARGE], 6000.0, corpus_tokens=2_048_000))
-    assert list(found) == ["speed", "size", "steps", "tokens"]
+    assert list(found) == ["speed", "size", "batch", "steps", "tokens"]
+    assert found["batch"][0] == "4,096 tokens"
     assert found["speed"] == ("1 GFLOP/s", "measured on this machine, on real training steps")
     assert found["size"] == (
         "4",

@@ -90,6 +90,7 @@ def test_other_options_are_refused(
     assert "--steps 4 --size 1 --out run)" in said.err
 
 
+@pytest.mark.slow
 def test_minutes_turn_the_dial(place: Path) -> None:
     said = hornbook("quickstart", "--text", "texts", "--size", "1", "--minutes", "0.02", "--out", "run")
     assert said.code == 0, said.err

@@ -1,4 +1,4 @@
-"""The road from text to a run folder: what is in the folder, and that the same request makes the same bits."""
+"""The road from text to a run folder: what is in it, and that the same request makes the same bits."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def weights(folder: str | Path) -> bytes:
 def test_every_file_of_the_folder_is_there(home: Path) -> None:
     names = {path.name for path in (home / "run").iterdir()}
     assert names == {
-        "config.json", "data", "ledger.json", "metrics.jsonl", "model.safetensors", "report.html", "results.json",
-        "run.json", "tokenizer.json", "tokenizer_config.json", "training",
+        "config.json", "data", "ledger.json", "metrics.jsonl", "model.safetensors", "report.html",
+        "results.json", "run.json", "tokenizer.json", "tokenizer_config.json", "training",
     }  # fmt: skip
 
 
 def test_run_json(home: Path) -> None:
     run = read(home / "run", "run.json")
-    assert {
-        "format", "hornbook", "created", "finished", "status", "command", "git_commit", "seed", "request", "tokenizer",
-        "machine", "parameters", "dial", "reproduce", "seconds",
-    } == set(run)  # fmt: skip
+    assert set(run) == {
+        "format", "hornbook", "created", "finished", "status", "command", "git_commit", "seed", "request",
+        "tokenizer", "machine", "parameters", "dial", "reproduce", "seconds",
+    }  # fmt: skip
     assert (run["format"], run["status"], run["seed"]) == (1, "finished", 0)
     assert run["created"] <= run["finished"]
     assert run["request"] == {"text": ["texts"], "minutes": None, "steps": STEPS, "size": 1, "seed": 0}
@@ -83,11 +83,13 @@ def test_the_same_request_makes_the_same_bits(home: Path, place: Path) -> None:
     assert read(Path("run-again"), "results.json") == read(home / "run", "results.json")
 
 
+@pytest.mark.slow
 def test_another_seed_makes_another_model(home: Path, place: Path) -> None:
     assert hornbook(*quickstart("other", "--seed", "1")).code == 0
     assert weights("other") != weights(home / "run")
 
 
+@pytest.mark.slow
 def test_train_from_python_and_its_reproduce_command(place: Path) -> None:
     run = hb.train("quickstart", *SMALL, out="run")
     assert run.path == Path("run") and run.config.train.steps == 3
@@ -100,6 +102,7 @@ def test_train_from_python_and_its_reproduce_command(place: Path) -> None:
     assert weights("run-again") == weights("run")
 
 
+@pytest.mark.slow
 def test_a_configuration_is_a_recipe_too(place: Path) -> None:
     run = hb.train(resolve("quickstart", SMALL), out="one")
     again = hb.train(Path("one"), out="two")
@@ -117,6 +120,7 @@ def test_a_corpus_that_is_given_is_used_as_it_is(place: Path) -> None:
     assert {path: path.read_bytes() for path in Path("corpus").rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_fewer_merges_than_asked_for_are_written_down(place: Path) -> None:
     for path in Path("texts").iterdir():
         path.write_text("ab " * 20_000 + path.name)
@@ -126,6 +130,7 @@ def test_fewer_merges_than_asked_for_are_written_down(place: Path) -> None:
     assert run.config.tokenizer.vocab_size == run.config.model.vocab_size == vocab_size
 
 
+@pytest.mark.slow
 def test_a_resume_of_a_finished_run_changes_nothing(place: Path) -> None:
     hb.train("quickstart", *SMALL, out="run")
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}

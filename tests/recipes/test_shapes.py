@@ -76,8 +76,8 @@ def test_a_saved_configuration_has_no_dials(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(tmp_path, ["size=2"])
     assert str(caught.value) == (
-        f"size is a dial of the recipe quickstart, and {tmp_path} has everything derived already; change single "
-        "fields such as model.n_layers, or start from quickstart"
+        f"size is a dial of the recipe quickstart, and {tmp_path} has everything derived already; change "
+        "single fields such as model.n_layers, or start from quickstart"
     )
 
 
@@ -90,8 +90,8 @@ def test_a_dial_is_a_whole_number(value: str) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text('{"model": ')
-    with pytest.raises(RunFolderError, match="mine.json is damaged"):
+    with pytest.raises(RunFolderError, match=r"mine\.json is damaged"):
         resolve(file)
     file.write_text('{"modell": {}}')
-    with pytest.raises(ConfigError, match="mine.json: .*did you mean 'model'"):
+    with pytest.raises(ConfigError, match=r"mine\.json: .*did you mean 'model'"):
         resolve(file)
