@@ -85,9 +85,3 @@ def test_a_recipe_line_resolves() -> None:
     for words in commands():
         if program(words) == "hornbook" and words[1:3] == ["train", "quickstart"]:
             resolve("quickstart", [word for word in words[3:] if "=" in word])
-
-
-def test_files_that_are_linked_exist() -> None:
-    targets = re.findall(r"\]\(([^)#:]+)\)", README)
-    missing = [target for target in targets if not (ROOT / target).exists()]
-    assert not missing

@@ -66,20 +66,19 @@ class RunFolder:
         return True
 
     def create(self, overwrite: bool = False, resume: bool = False) -> Path | None:
-        """Make the folder; one that is in the way is an error, unless `overwrite` moves it aside.
+        """Make the folder; a run that is in the way is an error, unless `overwrite` moves it aside.
 
         With `resume` a run that got no further than its data is begun again in place. Returns where the
-        former folder went. Nothing is ever deleted.
+        former run went. Nothing is ever deleted, and a folder that is not a run is never touched.
         """
         moved = None
+        if self.exists and not self._is_run:
+            raise RunFolderError(
+                f"{self.path} exists already and is not a run folder; it stays as it is, choose another --out"
+            )
         if self.exists and overwrite:
             moved = self._move_aside()
-        elif self.exists and not (resume and self._is_run):
-            if not self._is_run:
-                raise RunFolderError(
-                    f"{self.path} exists already and is not a run folder; choose another --out, or "
-                    "--overwrite (it is then kept under another name)"
-                )
+        elif self.exists and not resume:
             raise RunFolderError(
                 f"{self.path} exists already: continue it with --resume, start over with --overwrite "
                 "(the old run is kept under another name), or choose another --out"

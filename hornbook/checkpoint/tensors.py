@@ -33,8 +33,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
             file.write(safetensors.torch.save(whole, metadata))
     except OSError as error:
         raise RunFolderError(
-            f"{path} could not be saved ({error.strerror}); the previous save is untouched; make room and "
-            "run the same command again with --resume"
+            f"{path} could not be saved ({error.strerror}); the previous save is untouched; make room, "
+            "then go on from it"
         ) from error
 
 

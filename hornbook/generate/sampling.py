@@ -43,14 +43,18 @@ class SamplingConfig(Config):
     @classmethod
     def _at_least_one(cls, value: int | None) -> int | None:
         if value is not None and value < 1:
-            raise ValueError(f"{value} leaves no token to choose; use 1 or more, or null for all tokens")
+            raise ValueError(
+                f"{value} leaves no token to choose; use 1 or more, or leave it out for all tokens"
+            )
         return value
 
     @pydantic.field_validator("top_p")
     @classmethod
     def _is_share(cls, value: float | None) -> float | None:
         if value is not None and not 0 < value <= 1:
-            raise ValueError(f"{value} is no share; use a number above 0 and up to 1, or null for all tokens")
+            raise ValueError(
+                f"{value} is no share; use a number above 0 and up to 1, or leave it out for all tokens"
+            )
         return value
 
 

@@ -258,17 +258,19 @@ def _next(files: RunFiles) -> View | None:
     """Commands worth typing after this run."""
     folder = shlex.quote(str(files.folder))
     command = str(files.run.get("command") or "")
-    program = re.split(r" (?:quickstart|train)\b", command)[0] or "hornbook"
+    verb = re.search(r" (quickstart|train)\b", command)
+    program = command[: verb.start()] if verb else "hornbook"
+    is_quickstart = verb is not None and verb[1] == "quickstart"
     steps = [
         (f"{program} chat {folder}", "Begin a text and let the model go on with it."),
         (f'{program} generate {folder} "def "', "One continuation, for scripts."),
         (f"{program} show {folder}", "The model, its figures and its files in the terminal."),
     ]
     if at(files.run, "status") in ("interrupted", "running") and command:
-        goes_on_by_itself = "--resume" in command or " quickstart" in command
+        goes_on_by_itself = "--resume" in command or is_quickstart
         resume = command if goes_on_by_itself else f"{command} --resume"
         steps.insert(0, (resume, "Go on from where this run stopped."))
-    if "quickstart" in command:
+    if is_quickstart:
         steps += [
             (f"{program} quickstart --minutes 30 --out runs/longer", "With more time: a larger model."),
             (f"{program} quickstart --text my-texts/ --out runs/mine", "On your own text."),

@@ -28,13 +28,8 @@ def run_folder(out: str | os.PathLike[str]) -> RunFolder:
 def claim(folder: RunFolder, *, overwrite: bool = False, resume: bool = False) -> Path | None:
     """Make a folder for a new run; return where a run that was in the way went.
 
-    A run that got no further than its data is begun again in place. A folder that is not a run is never
-    touched, not even to be kept under another name.
+    A run that got no further than its data is begun again in place.
     """
-    if folder.exists and not (folder.path / "run.json").is_file():
-        raise RunFolderError(
-            f"{folder.path} exists already and is not a run folder; it stays as it is, choose another --out"
-        )
     return folder.create(overwrite, resume or not folder.config_path.exists())
 
 
