@@ -3,7 +3,7 @@
     import hornbook as hb
 
     run = hb.load("runs/quickstart")
-    print(run.generate("def ", max_new_tokens=40))
+    print(run.generate("def", max_new_tokens=40))
 
 The names below are the public surface. They are loaded when they are first used, so that importing the
 package is instant.

@@ -164,7 +164,7 @@ def train(
 @app.command(
     epilog=_examples(
         'hornbook generate runs/quickstart "def main("',
-        'hornbook generate runs/quickstart "The " --temperature 0.5 --max-new-tokens 80',
+        'hornbook generate runs/quickstart "The" --temperature 0.5 --max-new-tokens 80',
     )
 )
 def generate(

@@ -21,7 +21,7 @@ class Part:
 
     name: str
     shape: str
-    """Shapes of its matrices, of one layer where it stands in several."""
+    """Shapes of its matrices, of one layer where it stands in several: `q, k 64 x 64; out 64 x 128`."""
     parameters: int
     """Numbers it learns, over all layers it stands in."""
     note: str
@@ -79,9 +79,10 @@ def parts(config: ModelConfig) -> list[Part]:
 
 def _part(name: str, module: nn.Module, note: str, repeat: int = 1) -> Part:
     """Measure one module; the words of its matrices' names that say nothing are left out."""
-    shapes = []
+    labels: dict[str, list[str]] = {}
     for path, parameter in module.named_parameters():
         if parameter.ndim == 2:
             label = " ".join(word for word in path.split(".") if word not in ("weight", "layer", "tokens"))
-            shapes.append(f"{label} {' x '.join(map(str, parameter.shape))}".strip())
-    return Part(name, ", ".join(shapes), repeat * count_parameters(module), note, repeat)
+            labels.setdefault(" x ".join(map(str, parameter.shape)), []).append(label)
+    shapes = [f"{', '.join(own)} {shape}".strip() for shape, own in labels.items()]
+    return Part(name, "; ".join(shapes), repeat * count_parameters(module), note, repeat)

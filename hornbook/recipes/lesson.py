@@ -137,7 +137,7 @@ class Lesson:
         for part in parts:
             count = f"{part.parameters:,}" if part.parameters else ""
             name = f"\u2193 {part.name}" + (f"  x {part.repeat}" if part.repeat > 1 else "")
-            what = [part.note, *([_shapes(part.shape)] if part.shape else [])]
+            what = [part.note, *([part.shape] if part.shape else [])]
             table.add_row(
                 name, count, Text("\n").join([Text(what[0]), *(Text(w, style="dim") for w in what[1:])])
             )
@@ -222,14 +222,6 @@ def _size(n_bytes: int) -> str:
     if n_bytes < 1000:
         return f"{n_bytes} bytes"
     return f"{n_bytes / 1e3:,.0f} kB" if n_bytes < 1e6 else f"{n_bytes / 1e6:,.1f} MB"
-
-
-def _shapes(shapes: str) -> str:
-    """Shapes of matrices, those of one shape under one head: `q, k 64 x 64; out 64 x 128`."""
-    names: dict[str, list[str]] = {}
-    for name, shape in re.findall(r"([^,]*?) ?(\d+ x \d+)(?:, |$)", shapes):
-        names.setdefault(shape, []).append(name)
-    return "; ".join(f"{', '.join(own)} {shape}".strip() for shape, own in names.items())
 
 
 def _continued(prompt: str, text: str, *, lines: int, blank_lines: bool) -> Text:

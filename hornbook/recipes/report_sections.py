@@ -263,7 +263,7 @@ def _next(files: RunFiles) -> View | None:
     is_quickstart = verb is not None and verb[1] == "quickstart"
     steps = [
         (f"{program} chat {folder}", "Begin a text and let the model go on with it."),
-        (f'{program} generate {folder} "def "', "One continuation, for scripts."),
+        (f'{program} generate {folder} "def"', "One continuation, for scripts."),
         (f"{program} show {folder}", "The model, its figures and its files in the terminal."),
     ]
     if at(files.run, "status") in ("interrupted", "running") and command:

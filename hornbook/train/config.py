@@ -124,9 +124,9 @@ class TrainConfig(Config):
     """Batches of held-out text in such a measurement; the final evaluation reads all."""
     sample_every: PositiveInt = 100
     """Steps between two samples of text."""
-    sample_prompts: tuple[str, ...] = ("def ", "The ")
-    """What the samples begin with."""
-    final_prompts: tuple[str, ...] = ("def ", "class ", "The ")
+    sample_prompts: tuple[str, ...] = ("def", "The")
+    """What the samples begin with; a space at the end would stand in the way of a word's own token."""
+    final_prompts: tuple[str, ...] = ("def", "class", "The")
     """What the samples of the finished model begin with."""
     save_every: PositiveInt = 100
     """Steps between two saves of the whole state."""

@@ -1,7 +1,7 @@
 """A finished run in the hand: model, tokenizer and configuration of a run folder.
 
 run = load("runs/quickstart")
-run.generate("def ", max_new_tokens=40)
+run.generate("def", max_new_tokens=40)
 """
 
 from __future__ import annotations

@@ -225,25 +225,25 @@ def test_a_resume_uses_the_run_that_is_there(folder: RunFolder) -> None:
     assert contents(folder.path) == before
 
 
-@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("choice", [{}, {"resume": True}, {"overwrite": True}])
 @pytest.mark.parametrize("is_file", [False, True])
-def test_what_is_no_run_is_left_alone(tmp_path: Path, resume: bool, is_file: bool) -> None:
+def test_what_is_no_run_is_left_alone(tmp_path: Path, choice: dict[str, bool], is_file: bool) -> None:
     path = tmp_path / "thesis"
     if not is_file:
         path.mkdir()
     (path if is_file else path / "chapter.txt").write_text("long work")
     with pytest.raises(RunFolderError) as caught:
-        RunFolder(path).create(resume=resume)
+        RunFolder(path).create(**choice)
     assert str(caught.value) == (
-        f"{path} exists already and is not a run folder; choose another --out, or --overwrite "
-        "(it is then kept under another name)"
+        f"{path} exists already and is not a run folder; it stays as it is, choose another --out"
     )
 
 
 def test_overwriting_loses_nothing(folder: RunFolder) -> None:
-    """Again and again: each former folder, ours or not, is kept whole under a name of its own."""
+    """Again and again: each former run is kept whole under a name of its own."""
     kept = []
     for i in range(3):
+        folder.update_run(status="running")
         (folder.path / "note.txt").write_text(str(i))
         before = contents(folder.path)
         moved = folder.create(overwrite=True)

@@ -128,7 +128,7 @@ def test_a_file_of_others_is_refused(tmp_path: Path) -> None:
     assert_damaged(tmp_path / "a.safetensors")
 
 
-FULL = "could not be saved (No space left on device); the previous save is untouched; make room and run the "
+FULL = "could not be saved (No space left on device); the previous save is untouched; make "
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -144,7 +144,7 @@ def test_a_full_disk_keeps_the_previous_save(
     monkeypatch.setattr(files.os, call, full)
     with pytest.raises(RunFolderError) as caught:
         save_tensors(path, some_tensors(1), {})
-    assert str(caught.value) == f"{path} {FULL}same command again with --resume"
+    assert str(caught.value) == f"{path} {FULL}room, then go on from it"
     assert bits(load_tensors(path, ADVICE)[0]) == bits(some_tensors())
     assert os.listdir(tmp_path) == ["a.safetensors"]
 
