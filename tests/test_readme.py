@@ -82,6 +82,8 @@ def test_a_recipe_line_resolves() -> None:
     """`hornbook train quickstart KEY=VALUE ...` names settings that exist."""
     from hornbook.recipes.shapes import resolve
 
-    for words in commands():
-        if program(words) == "hornbook" and words[1:3] == ["train", "quickstart"]:
-            resolve("quickstart", [word for word in words[3:] if "=" in word])
+    lines = [words for words in commands() if program(words) == "hornbook" and words[1:2] == ["train"]]
+    recipes = [words for words in lines if words[2] == "quickstart"]
+    assert recipes, "the README shows how a recipe is changed"
+    for words in recipes:
+        assert resolve("quickstart", [word for word in words[3:] if "=" in word])

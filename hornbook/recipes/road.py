@@ -37,7 +37,7 @@ from hornbook.recipes.shapes import resolve
 from hornbook.recipes.stops import claim, run_folder, stoppable
 from hornbook.tokenizer.tokenizer import Tokenizer
 from hornbook.train.config import RunConfig
-from hornbook.train.device import PRECISIONS, resolve_device, resolve_precision
+from hornbook.train.device import PRECISIONS, cpu_threads, resolve_device, resolve_precision
 from hornbook.train.fit import Fit, Listener, ignore
 from hornbook.train.objectives import next_token
 from hornbook.train.run import Run, load
@@ -141,7 +141,7 @@ class Road:
 
     def fit(self, tokenizer: Tokenizer, *, resume: bool = False, listen: Listener = ignore) -> bool:
         """Train; False when a signal stopped it early, saved and ready to resume."""
-        with self._stage("training") as progress:
+        with self._stage("training") as progress, cpu_threads(self._threads()):
             fit = Fit(
                 self.config, self.folder, tokenizer, self._shards("train"), self._shards("held_out"), listen
             )
@@ -161,7 +161,7 @@ class Road:
         seq_len = self.config.data.seq_len
         batches = held_out_batches(shards, seq_len=seq_len, batch_size=32, overlap=seq_len // 2)
         objective = next_token(torch.tensor(run.tokenizer.byte_lengths))
-        with self._stage("evaluation") as progress:
+        with self._stage("evaluation") as progress, cpu_threads(self._threads()):
             precision = PRECISIONS[self.config.train.precision]
             found = measure(run.model, batches, objective, precision, progress)
             yardsticks = compress_bits_per_byte(documents)
@@ -206,6 +206,11 @@ class Road:
             return None
         path = Path(self.config.data.path)
         return path if (path / "ledger.json").is_file() and (path / "train").is_dir() else None
+
+    def _threads(self) -> int | None:
+        """The threads that the run began with, so that it goes on to the same bits on the same machine."""
+        machine = read_json(self.folder.path / "run.json").get("machine", {})
+        return machine.get("threads") if machine.get("cores") == os.cpu_count() else None
 
     def _shards(self, part: str) -> TokenShards:
         return TokenShards(self.folder.path / "data" / part, self.folder.tokenizer_fingerprint())

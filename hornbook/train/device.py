@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -43,6 +45,20 @@ def resolve_precision(name: str, device: torch.device) -> Literal["float32", "bf
         return "float32"
     slow, fast = _product_seconds(torch.float32), _product_seconds(torch.bfloat16)
     return "bfloat16" if slow > WORTHWHILE * fast else "float32"
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Compute with so many threads for a while; None: with as many as before.
+
+    A sum over another number of threads adds up in another order and rounds to other bits.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def keep_freed_memory() -> None:

@@ -92,6 +92,7 @@ def test_where_there_are_no_locks_nothing_is_swept(tmp_path: Path, monkeypatch: 
 
 def test_a_folder_that_is_not_there_is_nothing_to_sweep(tmp_path: Path) -> None:
     sweep(tmp_path / "missing" / "a.bin")
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_reserved_file_that_was_renamed_stays(tmp_path: Path) -> None:

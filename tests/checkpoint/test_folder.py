@@ -205,7 +205,8 @@ def test_a_start_that_was_killed_at_once_is_not_in_the_way(tmp_path: Path, resum
     folder = RunFolder(tmp_path / "run")
     folder.create()
     (folder.path / ".run.json.0badcafe.tmp").write_text("{")
-    folder.create(resume=resume)
+    assert folder.create(resume=resume) is None
+    assert not folder.exists
 
 
 def test_a_run_in_the_way_is_left_alone(folder: RunFolder) -> None:

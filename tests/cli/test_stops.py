@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from recipes.tiny_runs import ended, hornbook, inside, process, read_until, write_texts
 
+from hornbook.base.files import sha256
+
 LONG = ("--text", "texts", "--steps", "12", "--size", "1")
 TRAIN = ("train", "quickstart", "data.path=texts", "tokenizer.vocab_size=400", "size=1", "train.steps=12",
          "train.save_every=2", "train.validate_every=3", "train.sample_every=3")  # fmt: skip
@@ -23,8 +25,9 @@ def words_to_go_on(sentence: str) -> list[str]:
     return words[verb:]
 
 
-def weights(folder: str | Path) -> bytes:
-    return (Path(folder) / "model.safetensors").read_bytes()
+def weights(folder: str | Path) -> str:
+    """A run's weights, by the checksum of their file."""
+    return sha256((Path(folder) / "model.safetensors").read_bytes())
 
 
 def kill(running: subprocess.Popen[str]) -> None:
@@ -33,18 +36,18 @@ def kill(running: subprocess.Popen[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def straight(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The weights of the train run that nobody stopped."""
     return undisturbed(tmp_path_factory.mktemp("straight"), *TRAIN)
 
 
 @pytest.fixture(scope="module")
-def lesson(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def lesson(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The weights of the quickstart that nobody stopped."""
     return undisturbed(tmp_path_factory.mktemp("lesson"), "quickstart", *LONG)
 
 
-def undisturbed(folder: Path, *words: str) -> bytes:
+def undisturbed(folder: Path, *words: str) -> str:
     write_texts(folder / "texts")
     with inside(folder):
         said = hornbook(*words, "--out", "run")
@@ -54,7 +57,7 @@ def undisturbed(folder: Path, *words: str) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mark", ["2 of 8", "6 of 8", "bits per byte on held-out"])
-def test_ctrl_c_says_what_to_type_and_that_works(place: Path, lesson: bytes, mark: str) -> None:
+def test_ctrl_c_says_what_to_type_and_that_works(place: Path, lesson: str, mark: str) -> None:
     running = process("quickstart", *LONG, "--out", "my run", cwd=place)
     read_until(running, mark)
     running.send_signal(signal.SIGINT)
@@ -71,7 +74,7 @@ def test_ctrl_c_says_what_to_type_and_that_works(place: Path, lesson: bytes, mar
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mark", ["3 of 8", "bits per byte on held-out", "7 of 8"])
-def test_a_killed_quickstart_goes_on(place: Path, lesson: bytes, mark: str) -> None:
+def test_a_killed_quickstart_goes_on(place: Path, lesson: str, mark: str) -> None:
     running = process("quickstart", *LONG, "--out", "run", cwd=place)
     read_until(running, mark)
     kill(running)
@@ -82,7 +85,7 @@ def test_a_killed_quickstart_goes_on(place: Path, lesson: bytes, mark: str) -> N
 
 
 @pytest.mark.slow
-def test_a_killed_train_resumes_to_the_same_bits(place: Path, straight: bytes) -> None:
+def test_a_killed_train_resumes_to_the_same_bits(place: Path, straight: str) -> None:
     running = process(*TRAIN, "--out", "run", cwd=place)
     read_until(running, "step     3")
     kill(running)
@@ -96,7 +99,18 @@ def test_a_killed_train_resumes_to_the_same_bits(place: Path, straight: bytes) -
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_train(place: Path, straight: bytes) -> None:
+def test_a_resume_keeps_the_number_of_threads(place: Path) -> None:
+    """Another number of threads would add up in another order."""
+    assert ended(process(*TRAIN, "--out", "straight", cwd=place, OMP_NUM_THREADS="1")).code == 0
+    running = process(*TRAIN, "--out", "run", cwd=place, OMP_NUM_THREADS="1")
+    read_until(running, "step     3")
+    kill(running)
+    assert ended(process("train", "run", "--resume", cwd=place, OMP_NUM_THREADS="2")).code == 0
+    assert weights("run") == weights("straight")
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_train(place: Path, straight: str) -> None:
     running = process(*TRAIN, "--out", "run", cwd=place)
     read_until(running, "step     3")
     running.send_signal(signal.SIGTERM)
@@ -110,7 +124,7 @@ def test_ctrl_c_in_train(place: Path, straight: bytes) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
 @pytest.mark.parametrize("limit", [20_000, 250_000, 600_000], ids=["corpus", "save", "model"])
-def test_a_full_disk_says_what_to_type_and_that_works(place: Path, straight: bytes, limit: int) -> None:
+def test_a_full_disk_says_what_to_type_and_that_works(place: Path, straight: str, limit: int) -> None:
     """A limit on the size of files fails a write in the middle, as a full disk does."""
     said = ended(process(*TRAIN, "--out", "run", cwd=place, limit=limit))
     assert said.code == 1, said
@@ -122,7 +136,7 @@ def test_a_full_disk_says_what_to_type_and_that_works(place: Path, straight: byt
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_up_later_keeps_the_save(place: Path, straight: bytes) -> None:
+def test_a_disk_that_fills_up_later_keeps_the_save(place: Path, straight: str) -> None:
     running = process(*TRAIN, "--out", "run", cwd=place)
     read_until(running, "step     3")
     kill(running)

@@ -12,6 +12,7 @@ from recipes.tiny_runs import STEPS, hornbook, quickstart
 
 import hornbook as hb
 from hornbook.base.errors import ConfigError, RunFolderError
+from hornbook.base.files import sha256
 from hornbook.recipes.shapes import resolve
 
 SMALL = ("data.path=texts", "tokenizer.vocab_size=400", "size=1", "train.steps=3")
@@ -21,8 +22,9 @@ def read(folder: Path, name: str) -> Any:
     return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
-def weights(folder: str | Path) -> bytes:
-    return (Path(folder) / "model.safetensors").read_bytes()
+def weights(folder: str | Path) -> str:
+    """A run's weights, by the checksum of their file."""
+    return sha256((Path(folder) / "model.safetensors").read_bytes())
 
 
 def test_every_file_of_the_folder_is_there(home: Path) -> None:

@@ -85,7 +85,10 @@ def environment(**more: str) -> dict[str, str]:
     """The surroundings of a command in a process of its own, with nothing that forces colours or widths."""
     loud = ("FORCE_COLOR", "NO_COLOR", "GITHUB_ACTIONS", "COLUMNS", "PY_COLORS", "TERMINAL_WIDTH")
     kept = {name: value for name, value in os.environ.items() if name not in loud}
-    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8", **more}
+    import torch
+
+    threads = str(torch.get_num_threads())  # another number rounds to other bits
+    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": threads, "PYTHONIOENCODING": "utf-8", **more}
 
 
 def process(*words: str | Path, cwd: Path, limit: int | None = None, **more: str) -> subprocess.Popen[str]:
