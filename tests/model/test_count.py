@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hornbook.model.config import ModelConfig
 from hornbook.model.count import count_parameters, matrix_parameters, on_meta, parts, training_flops_per_token
 from hornbook.model.models import CausalLM
+from hornbook.recipes.shapes import resolve
 
 every_config = pytest.mark.parametrize("config", list(CONFIGS.values()), ids=list(CONFIGS))
 
@@ -27,6 +28,13 @@ def test_a_model_without_memory_counts_like_a_real_one(config: ModelConfig) -> N
 @every_config
 def test_the_drawing_has_every_parameter_once(config: ModelConfig) -> None:
     assert sum(part.parameters for part in parts(config)) == count_parameters(on_meta(config))
+
+
+def test_matrices_of_one_shape_are_drawn_under_one_head() -> None:
+    """Width 64 of size 1 has one head, so that all four attention matrices are square."""
+    attention, feed_forward = parts(resolve("quickstart", ["size=1"]).model)[1:3]
+    assert attention.shape == "q, k, v, out 64 x 64"
+    assert feed_forward.shape == "up, gate 192 x 64; down 64 x 192"
 
 
 def test_a_model_counted_by_hand() -> None:

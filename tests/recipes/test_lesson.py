@@ -102,7 +102,7 @@ def test_the_ledger_in_words() -> None:
 def test_the_drawing_fits(width: int) -> None:
     lesson, screen = drawn(width)
     parts = [
-        Part("attention", "q 256 x 256, k 128 x 256, v 128 x 256, out 256 x 256", 8000, "looks back", 4),
+        Part("attention", "q, out 256 x 256; k, v 128 x 256", 8000, "looks back", 4),
         Part("final norm", "", 256, "scales"),
     ]
     lesson.drawing(parts, 8256)
