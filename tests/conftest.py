@@ -1,12 +1,14 @@
-"""What all tests share: the folder of real data, and how hypothesis searches."""
+"""What all tests share: the folder of real data, a tiny run, and how hypothesis searches."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from recipes import tiny_runs
 
 # No deadline: the first call of a compiled function takes seconds, and no test asserts on time. On a server
 # that judges changes (CI=true) the examples are always the same ones; at a desk they are new every time.
@@ -25,3 +27,17 @@ def real_data() -> Path:
     path = Path(folder)
     assert path.is_dir(), f"HORNBOOK_DATA names {folder}, which is no folder"
     return path
+
+
+@pytest.fixture(scope="session")
+def home() -> Path:
+    """A folder with `texts/` and a finished tiny `run/`; nobody changes them."""
+    return tiny_runs.home()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder with `texts/` in it, where the test stands."""
+    tiny_runs.write_texts(tmp_path / "texts")
+    with tiny_runs.inside(tmp_path):
+        yield tmp_path

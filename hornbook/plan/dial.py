@@ -18,7 +18,7 @@ TOKENS_PER_PARAMETER = 0.35
 minutes of compute the number of optimizer steps is what is short. Set by hand after a few runs of minutes; a
 fitted law is to replace it."""
 FEWEST_STEPS = 100
-"""Below this a run is warm-up and decay only."""
+"""A size that gets fewer steps than this is too large for the time. Set by hand."""
 MOST_EPOCHS = 8
 """Going through the same text more often teaches little: the gain of repeating fades after about four times
 and is nearly gone at sixteen (Muennighoff et al. 2023)."""

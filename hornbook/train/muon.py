@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-"""Coefficients of the quintic iteration; they bring singular values in (0, 1] to about 0.7 to 1.2."""
+"""Coefficients of the quintic iteration; five rounds bring what lies in 0.01 to 1 between 0.68 and 1.14."""
 
 
 class Muon(torch.optim.Optimizer):

@@ -31,6 +31,14 @@ def gradients(shape: tuple[int, ...], n: int) -> Iterable[Tensor]:
     return [torch.randn(shape, generator=generator) * 10.0 ** (i - 2) for i in range(n)]
 
 
+def test_the_coefficients_do_what_their_docstring_says() -> None:
+    a, b, c = muon.NEWTON_SCHULZ
+    values = torch.linspace(0.01, 1, 2000, dtype=torch.float64)
+    for _ in range(5):
+        values = a * values + b * values**3 + c * values**5
+    assert values.min() > 0.68 and values.max() < 1.14
+
+
 @pytest.mark.parametrize("shape", [(6, 6), (9, 4), (4, 9)], ids=["square", "tall", "wide"])
 @pytest.mark.parametrize("n_together", [1, 3])
 def test_muon_is_the_reference(shape: tuple[int, int], n_together: int) -> None:
