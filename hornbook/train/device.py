@@ -65,8 +65,8 @@ def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory for the next tensor instead of giving it back to the system.
 
     A training step frees and takes the same large tensors again and again; each time the system hands
-    fresh pages out one fault at a time (benchmarks/training_step.py
-    counts the faults and the seconds). Does nothing where the C library is another one.
+    fresh pages out one fault at a time (benchmarks/training_step.py counts the faults and the seconds).
+    Does nothing where the C library is another one.
     """
     if platform.libc_ver()[0] != "glibc":
         return
