@@ -7,20 +7,36 @@ ids than ours is refused by the name of the part. The formats themselves are in 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.base.files import write_json
+from hornbook.tokenizer.byte_level import ByteLevel
+from hornbook.tokenizer.engine import Engine
 from hornbook.tokenizer.gpt2_files import read_gpt2
 from hornbook.tokenizer.pretokenize import PATTERNS
 from hornbook.tokenizer.rank_files import read_ranks
-from hornbook.tokenizer.tokenizer_json import read_tokenizer_json, to_tokenizer_json
+from hornbook.tokenizer.settings import Settings
+from hornbook.tokenizer.tokenizer_json import read_tokenizer_json
 from hornbook.tokenizer.vocabulary import Vocabulary
 
 
-def load(path: Path, pattern: str | None) -> Vocabulary:
-    """Read a vocabulary from a folder or file; `pattern` is for rank files, which name none."""
+def load(path: Path, pattern: str | None) -> tuple[Engine, Settings]:
+    """Read a tokenizer from a folder or file; `pattern` is for rank files, which name none."""
+    vocabulary = _vocabulary(path, pattern)
+    return ByteLevel(vocabulary), settings_for(vocabulary.special_tokens)
+
+
+def settings_for(special_tokens: Collection[str]) -> Settings:
+    """The roles of special tokens where nothing but their texts is known."""
+    end = "<|endoftext|>" if "<|endoftext|>" in special_tokens else None
+    return Settings(bos_token=end, eos_token=end)
+
+
+def _vocabulary(path: Path, pattern: str | None) -> Vocabulary:
     file = _file_in(path) if path.is_dir() else path
     if not file.is_file():
         raise RunFolderError(f"there is no tokenizer at {path}: neither a folder nor a file")
@@ -48,12 +64,11 @@ def _file_in(folder: Path) -> Path:
     raise RunFolderError(f"the folder {folder} has no tokenizer, neither tokenizer.json nor vocab.bpe")
 
 
-def save(vocabulary: Vocabulary, folder: Path, end_of_text: str | None) -> None:
+def save(engine: Engine, settings: Settings, folder: Path) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json` to a folder, which is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
     config["clean_up_tokenization_spaces"] = False
-    if end_of_text is not None:
-        config |= {"bos_token": end_of_text, "eos_token": end_of_text}
-    write_json(folder / "tokenizer.json", to_tokenizer_json(vocabulary))
+    config |= {name: value for name, value in asdict(settings).items() if value is not None}
+    write_json(folder / "tokenizer.json", engine.to_tokenizer_json())
     write_json(folder / "tokenizer_config.json", config)

@@ -34,7 +34,7 @@ def from_texts(
     columns = np.array([_merge(pair, ids, special, file) for pair in merges], np.int32).reshape(-1, 2)
     left, right = columns.T.copy()
     ranks = np.arange(len(columns), dtype=np.int32)
-    return Vocabulary(tokens, left, right, ranks, pattern, dict(special), whole_words)
+    return Vocabulary(tokens, left, right, ranks, pattern, dict(special), whole_words=whole_words)
 
 
 def _tokens_by_id(ids: Mapping[str, Any], special: Mapping[str, int], file: Path) -> dict[int, bytes]:

@@ -13,13 +13,11 @@ no algorithm: see `formats.py`, `train.py`, `encode.py`, and `reference.py` to r
 from __future__ import annotations
 
 import functools
-import operator
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -27,12 +25,15 @@ from hornbook.base.errors import ConfigError, TextError, did_you_mean
 from hornbook.base.progress import Progress, silent
 from hornbook.tokenizer import formats
 from hornbook.tokenizer.alphabet import BYTES
+from hornbook.tokenizer.byte_level import ByteLevel
+from hornbook.tokenizer.engine import Engine, TextStream
 from hornbook.tokenizer.jit import Int32s
-from hornbook.tokenizer.pretokenize import Splitter, name_of, resolve, splitter, utf8
+from hornbook.tokenizer.pretokenize import resolve, utf8
+from hornbook.tokenizer.settings import Settings
 from hornbook.tokenizer.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from hornbook.tokenizer.encode import Encoder, Memory
+    from hornbook.tokenizer.chat import Chat
 
 END_OF_TEXT = "<|endoftext|>"
 Specials = Collection[str] | Literal["all"]
@@ -40,12 +41,14 @@ Specials = Collection[str] | Literal["all"]
 
 
 class Tokenizer:
-    """A byte-level BPE tokenizer; safe to use from many threads."""
+    """Text to ids and back, by one vocabulary; safe to use from many threads."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
-        self.special_tokens: dict[str, int] = dict(vocabulary.special_tokens)
-        self._memories: list[Memory] = []
+    def __init__(self, engine: Engine, settings: Settings | None = None) -> None:
+        self._engine = engine
+        self.settings = settings or Settings()
+        self.special_tokens: dict[str, int] = dict(engine.special_tokens)
+        self.added_tokens: dict[str, int] = dict(engine.added_tokens)
+        self._cut_out = _Finder([*self.special_tokens, *self.added_tokens])
 
     @classmethod
     def train(
@@ -59,7 +62,7 @@ class Tokenizer:
     ) -> Tokenizer:
         """Learn a tokenizer of `vocab_size` tokens, special ones included, from a stream of texts.
 
-        `pattern` is "gpt2", "cl100k", "o200k" or a regular expression; pairs seen less than
+        `pattern` is the name of a published pattern or a regular expression; pairs seen less than
         `min_frequency` times are not merged; `progress` is told each merge.
         """
         from hornbook.tokenizer.train import train
@@ -67,7 +70,8 @@ class Tokenizer:
         if isinstance(texts, str):
             raise TextError("texts must be many texts, not one str; for a single text give [text]")
         _check_special(special_tokens)
-        return cls(train(texts, resolve(pattern), vocab_size, special_tokens, min_frequency, progress))
+        vocabulary = train(texts, resolve(pattern), vocab_size, special_tokens, min_frequency, progress)
+        return cls(ByteLevel(vocabulary), formats.settings_for(vocabulary.special_tokens))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], pattern: str | None = None) -> Tokenizer:
@@ -75,13 +79,11 @@ class Tokenizer:
 
         A rank file says nothing of how text is split: give `pattern`, a published name or an expression.
         """
-        return cls(formats.load(Path(path), pattern))
+        return cls(*formats.load(Path(path), pattern))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json`, which Hugging Face's libraries read too."""
-        by_id = {place: text for text, place in self.special_tokens.items()}
-        end = None if self.end_of_text is None else by_id[self.end_of_text]
-        formats.save(self.vocabulary, Path(folder), end)
+        formats.save(self._engine, self.settings, Path(folder))
 
     # Text to ids
 
@@ -100,16 +102,14 @@ class Tokenizer:
         self, text: str, allowed_special: Specials = frozenset(), disallowed_special: Specials = "all"
     ) -> Int32s:
         """Return the ids of a text as an int32 array; the keywords are those of `encode`."""
-        allowed = self._choose(allowed_special)
-        forbidden = self._choose(disallowed_special) - allowed
-        found = [special for special in self.special_tokens if special in forbidden and special in text]
-        if found:
-            raise TextError(
-                f"the text contains the special token {found[0]!r}; pass allowed_special={{{found[0]!r}}} "
-                "to make it that token, or disallowed_special=() to take it as plain text"
-            )
-        present = [special for special in allowed if special in text]
-        return self._encode_between(text, present) if present else self._encode_plain(text)
+        cut_out = self._to_cut_out(text, *self._chosen(allowed_special, disallowed_special))
+        return self._encode_between(text, cut_out) if cut_out else self._engine.encode(text)
+
+    def count_tokens(
+        self, text: str, allowed_special: Specials = frozenset(), disallowed_special: Specials = "all"
+    ) -> int:
+        """Return how many ids `encode` gives for a text."""
+        return len(self.encode_array(text, allowed_special, disallowed_special))
 
     def encode_batch(
         self,
@@ -121,21 +121,24 @@ class Tokenizer:
         """Return the ids of each text, encoded in threads (None: one for each processor)."""
         if isinstance(texts, str):
             raise TextError("texts must be many texts, not one str; use encode for a single text")
-        texts = list(texts)
         if threads is not None and threads < 1:
             raise ConfigError(f"threads={threads} must be at least 1, or None for one for each processor")
-        n_threads = min(threads or os.cpu_count() or 1, len(texts))
+        texts = list(texts)
+        chosen = self._chosen(allowed_special, disallowed_special)
+        apart: dict[int, list[int]] = {}
+        for place, text in enumerate(texts):
+            if cut_out := self._to_cut_out(text, *chosen):
+                apart[place] = self._encode_between(text, cut_out).tolist()
+                texts[place] = ""
+        ids = self._engine.encode_many(texts, threads or os.cpu_count() or 1)
+        for place, found in apart.items():
+            ids[place] = found
+        return ids
 
-        def encode(part: list[str]) -> list[list[int]]:
-            return [self.encode(text, allowed_special, disallowed_special) for text in part]
-
-        if n_threads <= 1:
-            return encode(texts)
-        encode([""])  # Load the compiled code once, before the threads.
-        size = -(-len(texts) // (4 * n_threads))
-        parts = [texts[first : first + size] for first in range(0, len(texts), size)]
-        with ThreadPoolExecutor(n_threads) as pool:
-            return [ids for part in pool.map(encode, parts) for ids in part]
+    def _chosen(self, allowed_special: Specials, disallowed_special: Specials) -> tuple[set[str], set[str]]:
+        """The tokens to cut out of a text, added ones with them, and those to refuse."""
+        allowed = self._choose(allowed_special)
+        return allowed | self.added_tokens.keys(), self._choose(disallowed_special) - allowed
 
     def _choose(self, specials: Specials) -> set[str]:
         """Special tokens given by name; an unknown one is an error."""
@@ -149,40 +152,29 @@ class Tokenizer:
                 raise ConfigError(f"there is no special token {special!r}, {known}")
         return set(specials)
 
-    def _encode_between(self, text: str, specials: Iterable[str]) -> Int32s:
-        """Encode the text between special tokens, and these as their ids; the longest one wins."""
-        longest_first = sorted(specials, key=len, reverse=True)
+    def _to_cut_out(self, text: str, wanted: set[str], forbidden: set[str]) -> list[str]:
+        """Those of the wanted tokens that are in a text; a forbidden one is an error."""
+        if not isinstance(text, str):
+            raise TextError(f"the tokenizer takes text (str), not {type(text).__name__}")
+        present = self._cut_out.all_in(text)
+        found = next((special for special in present if special in forbidden), None)
+        if found is not None:
+            raise TextError(
+                f"the text contains the special token {found!r}; pass allowed_special={{{found!r}}} "
+                "to make it that token, or disallowed_special=() to take it as plain text"
+            )
+        return [each for each in present if each in wanted]
+
+    def _encode_between(self, text: str, cut_out: Iterable[str]) -> Int32s:
+        """Encode the text between tokens that are cut out, and these as their ids; the longest one wins."""
+        ids = {**self.special_tokens, **self.added_tokens}
+        longest_first = sorted(cut_out, key=len, reverse=True)
         parts = re.split("(" + "|".join(map(re.escape, longest_first)) + ")", text)
         arrays = [
-            np.array([self.special_tokens[part]], np.int32) if place % 2 else self._encode_plain(part)
+            np.array([ids[part]], np.int32) if place % 2 else self._engine.encode(part)
             for place, part in enumerate(parts)
         ]
         return np.concatenate(arrays)
-
-    def _encode_plain(self, text: str) -> Int32s:
-        """Encode a text that is nothing but text."""
-        encoder, split = self._encoder, self._splitter
-        text, raw = utf8(text)
-        data = np.frombuffer(raw, np.uint8)
-        # A memory belongs to one thread while it is out of the list.
-        try:
-            memory = self._memories.pop()
-        except IndexError:
-            memory = _memory()
-        ids = encoder.encode(data, split(text, data), memory)
-        if not memory.is_large():
-            self._memories.append(memory)
-        return ids
-
-    @functools.cached_property
-    def _encoder(self) -> Encoder:
-        from hornbook.tokenizer.encode import Encoder
-
-        return Encoder(self.vocabulary)
-
-    @functools.cached_property
-    def _splitter(self) -> Splitter:
-        return splitter(self.vocabulary.pattern)
 
     # Ids to text
 
@@ -192,33 +184,60 @@ class Tokenizer:
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """Return the bytes of some ids."""
-        return b"".join([self.token_bytes(token) for token in ids])
+        return self._engine.decode_bytes(ids)
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of one id; of a special token, its text."""
-        place = operator.index(token)
-        found = self.vocabulary.tokens[place] if 0 <= place < self.vocab_size else b""
-        if not found:
-            what = "unused" if 0 <= place < self.vocab_size else "out of range"
-            raise TextError(f"the id {place} is {what}: this vocabulary has ids 0 to {self.vocab_size - 1}")
-        return found
+        return self._engine.token_bytes(token)
+
+    def stream(self) -> TextStream:
+        """Return a decoder for ids that arrive one at a time."""
+        return self._engine.stream()
+
+    def offsets(self, ids: Iterable[int]) -> list[tuple[int, int]]:
+        """Return where each id begins and ends in `decode(ids)`, in characters; see `offsets.py`."""
+        from hornbook.tokenizer.offsets import offsets
+
+        return offsets([self.token_bytes(token) for token in ids])
+
+    # Conversations
+
+    def apply_chat_template(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        add_generation_prompt: bool = False,
+        **variables: Any,
+    ) -> Chat:
+        """Return a conversation as text, ids, and the mask of the tokens to learn; see `chat.py`."""
+        from hornbook.tokenizer.chat import render
+
+        return render(self, messages, add_generation_prompt=add_generation_prompt, **variables)
 
     # What it is
 
     @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens and merges of a byte-level BPE; other kinds of vocabulary have none to show."""
+        if isinstance(self._engine, ByteLevel):
+            return self._engine.vocabulary
+        raise ConfigError("this vocabulary is not a byte-level BPE and has no table of merges")
+
+    @property
     def vocab_size(self) -> int:
         """The number of ids, special and unused ones included: one more than the largest."""
-        return len(self.vocabulary.tokens)
+        return self._engine.vocab_size
 
     @property
     def pattern(self) -> str:
         """The name of the published pattern that cuts text into words, or the expression."""
-        return name_of(self.vocabulary.pattern)
+        return self._engine.pattern
 
     @property
     def end_of_text(self) -> int | None:
-        """The id of <|endoftext|>, None where there is none."""
-        return self.special_tokens.get(END_OF_TEXT)
+        """The id that ends a text: <|endoftext|>, or else the end that its files name; None if neither."""
+        end = END_OF_TEXT if END_OF_TEXT in self.special_tokens else self.settings.eos_token
+        return None if end is None else self.special_tokens.get(end)
 
     @property
     def merges(self) -> list[tuple[bytes, bytes]]:
@@ -245,10 +264,16 @@ class Tokenizer:
         return f"Tokenizer(vocab_size={self.vocab_size}, pattern={self.pattern!r}, special_tokens={special})"
 
 
-def _memory() -> Memory:
-    from hornbook.tokenizer.encode import Memory
+class _Finder:
+    """Finds which of some texts occur in another one, quickly where none does."""
 
-    return Memory()
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._texts = list(texts)
+        self._prefix = os.path.commonprefix(self._texts)  # noqa: RUF071, letter by letter is what is meant.
+
+    def all_in(self, text: str) -> list[str]:
+        """Those of the texts that occur in a text, overlapping ones too."""
+        return [each for each in self._texts if each in text] if self._prefix in text else []
 
 
 def _check_special(special_tokens: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -30,13 +31,17 @@ class Vocabulary:
     """The regular expression that cuts text into words."""
     special_tokens: Mapping[str, int] = field(default_factory=dict)
     """The id of each special token, by its text."""
+    added_tokens: Mapping[str, int] = field(default_factory=dict)
+    """The id of each text that is always one token, whatever stands around it, and is not special."""
+    normalizer: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = None
+    """The Unicode form that text is brought to before it is split."""
     whole_words: bool = False
     """Whether a word that is a token is never built by merges, as tiktoken and Llama 3 have it."""
 
     def ordinary_ids(self) -> dict[bytes, int]:
-        """The id of each token that text can become: all but the special and the unused ones."""
-        special = set(self.special_tokens.values())
-        return {token: place for place, token in enumerate(self.tokens) if token and place not in special}
+        """The id of each token that merges can make: all but the special, the added and the unused ones."""
+        apart = {*self.special_tokens.values(), *self.added_tokens.values()}
+        return {token: place for place, token in enumerate(self.tokens) if token and place not in apart}
 
     def merged(self) -> Int32s:
         """The token each merge makes."""

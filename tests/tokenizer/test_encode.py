@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tokenizer.texts import any_text, few_letters, hard, python_source, stable
 
 from hornbook.tokenizer import PATTERNS, Tokenizer, encode, reference
+from hornbook.tokenizer.byte_level import ByteLevel
 from hornbook.tokenizer.pretokenize import utf8
 
 
@@ -69,9 +70,10 @@ def test_threads_change_nothing() -> None:
 def test_a_full_memory_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [trained().encode(text) for text in python_source()]
     monkeypatch.setattr(encode, "MEMORY_WORDS", 10)
-    tokenizer = Tokenizer(trained().vocabulary)
+    engine = ByteLevel(trained().vocabulary)
+    tokenizer = Tokenizer(engine)
     assert [tokenizer.encode(text) for text in python_source()] == expected
-    assert tokenizer._memories == []
+    assert engine._memories == []
 
 
 def rank_files(name: str, real_data: Path) -> tuple[Tokenizer, Any]:
