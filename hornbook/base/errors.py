@@ -27,6 +27,10 @@ class RunFolderError(HornbookError):
     """A run folder, or another folder of ours, that is missing, damaged, foreign or in the way."""
 
 
+class Interrupted(HornbookError):
+    """Work was stopped from outside, by a signal or by the system; what it had saved is whole."""
+
+
 class MissingPackageError(HornbookError):
     """An optional package that the called function needs is not installed."""
 

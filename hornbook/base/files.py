@@ -94,14 +94,21 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         file.write(text.encode("utf-8", "backslashreplace") + b"\n")
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file; a missing, unreadable or damaged one is a `RunFolderError` that names it."""
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a file; a missing or unreadable one is a `RunFolderError` that names it."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise RunFolderError(f"{path} is missing") from None
     except OSError as error:
         raise RunFolderError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file; a missing, unreadable or damaged one is a `RunFolderError` that names it."""
+    data = read_bytes(path)
+    try:
+        return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise RunFolderError(f"{path} is damaged: not valid JSON ({error})") from None
 

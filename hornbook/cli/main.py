@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from hornbook.base.errors import HornbookError
+from hornbook.base.errors import HornbookError, Interrupted
+from hornbook.cli.help import examples
+from hornbook.cli.tokenizer import app as tokenizer
 
 HELP = (
     "Build a language model from the letter up.\n\n"
@@ -17,11 +19,6 @@ HELP = (
     "nothing in front of your eyes. Then write with it: [bold]hornbook chat runs/quickstart[/bold]"
 )
 MORE = "[bold]hornbook VERB --help[/bold] tells more about a verb, with examples."
-
-
-def _examples(*commands: str) -> str:
-    """The last lines of a help page: one command in each."""
-    return "\n\n".join(["[dim]Examples:[/dim]", *commands])
 
 
 app = typer.Typer(
@@ -34,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(tokenizer, name="tokenizer")
 
 
 def main() -> None:
@@ -45,8 +43,6 @@ def main() -> None:
     try:
         app()
     except HornbookError as error:
-        from hornbook.recipes.stops import Interrupted
-
         sys.exit(_complain(str(error), 1 if isinstance(error, Interrupted) else 2))
     except OSError as error:
         sys.exit(_complain(f"{error.filename or 'the output'}: {error.strerror or error}", 1))
@@ -80,7 +76,7 @@ def page(
 
 
 @app.command(
-    epilog=_examples("hornbook quickstart --minutes 10", "hornbook quickstart --text books/ --out runs/books")
+    epilog=examples("hornbook quickstart --minutes 10", "hornbook quickstart --text books/ --out runs/books")
 )
 def quickstart(
     text: Annotated[
@@ -113,7 +109,7 @@ def quickstart(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "hornbook train quickstart data.path=books/ train.steps=2000 --out runs/books",
         "hornbook train runs/books --resume",
     )
@@ -162,7 +158,7 @@ def train(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         'hornbook generate runs/quickstart "def main("',
         'hornbook generate runs/quickstart "The" --temperature 0.5 --max-new-tokens 80',
     )
@@ -195,7 +191,7 @@ def generate(
 
 
 @app.command(
-    epilog=_examples("hornbook chat runs/quickstart", "hornbook chat runs/quickstart --temperature 0.5")
+    epilog=examples("hornbook chat runs/quickstart", "hornbook chat runs/quickstart --temperature 0.5")
 )
 def chat(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
@@ -219,7 +215,7 @@ def chat(
     )
 
 
-@app.command(epilog=_examples("hornbook show runs/quickstart", "hornbook show quickstart size=8"))
+@app.command(epilog=examples("hornbook show runs/quickstart", "hornbook show quickstart size=8"))
 def show(
     what: Annotated[str, typer.Argument(metavar="WHAT", help="A run folder, a config.json or a recipe.")],
     overrides: Annotated[

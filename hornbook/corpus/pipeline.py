@@ -50,7 +50,7 @@ def build_corpus(
     split.check_share(held_out_share)
     check_free(folder, overwrite)
     ledger = Ledger(inputs=[_name(given) for given in readers.as_list(inputs)])
-    documents = _read(readers.as_list(inputs), ledger, folder)
+    documents = read_inputs(readers.as_list(inputs), ledger, folder)
     building = folder / BUILDING
     was_there = folder.exists()
     try:
@@ -89,8 +89,11 @@ def _name(given: PathLike) -> str:
     return f"python {platform.python_version()}" if given == PYTHON else os.fspath(given)
 
 
-def _read(inputs: Sequence[PathLike], ledger: Ledger, out: Path) -> Iterator[Document]:
-    """Open the inputs, all under one step of the ledger; an input that does not exist is told at once."""
+def read_inputs(inputs: Sequence[PathLike], ledger: Ledger, out: Path) -> Iterator[Document]:
+    """Open the inputs, all under one step of the ledger; an input that does not exist is told at once.
+
+    They are those of `build_corpus`; the folder `out` is passed over.
+    """
     step = ledger.step("read", "")
     streams: list[Iterator[Document]] = []
     notes: list[str] = []

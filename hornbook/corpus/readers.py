@@ -12,10 +12,12 @@ environments are left out, and booked too. A file named outright is read whateve
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +54,18 @@ def read_text(
     root = _common_root([place.root for place in found])
     excluded = None if exclude is None else os.path.realpath(exclude)
     return _Reading(step or Step("read", NOTE), root, excluded, max_file_bytes).read(found)
+
+
+def bytes_on_disk(inputs: PathLike | Sequence[PathLike], exclude: PathLike | None = None) -> int:
+    """Return the size of all files that `read_text` would look into, text or not."""
+    excluded = None if exclude is None else os.path.realpath(exclude)
+    walker = _Reading(Step("measure"), None, excluded, MAX_FILE_BYTES)
+    paths = [path for given in as_list(inputs) for path in _Input.find(given).paths]
+    sizes = 0
+    for file in itertools.chain.from_iterable(map(walker._walk, paths)):
+        with suppress(OSError):  # What cannot be measured cannot be read either, and is booked then.
+            sizes += file.stat().st_size
+    return sizes
 
 
 def as_list(inputs: PathLike | Sequence[PathLike]) -> list[PathLike]:

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
@@ -23,8 +23,11 @@ from rich.text import Text
 
 from hornbook.base.files import read_json
 from hornbook.base.progress import Progress
-from hornbook.model.count import Part
-from hornbook.plan.dial import Choice
+from hornbook.recipes.report_text import quoted
+
+if TYPE_CHECKING:
+    from hornbook.model.count import Part
+    from hornbook.plan.dial import Choice
 
 STAGES = 8
 INK = ("black on #f6c177", "black on #9ccfd8", "black on #c4a7e7", "black on #a3d9a5")
@@ -109,8 +112,8 @@ class Lesson:
         """A few merges, from the first to the last: how letters grow into words."""
         places = [place for place in (1, 10, 100, 1000, len(merges)) if place <= len(merges)]
         for place in sorted(set(places)):
-            left, right = (_shown(part) for part in merges[place - 1])
-            self.fact(f"merge {place:,}", f"{left} + {right}  gives  {_shown(b''.join(merges[place - 1]))}")
+            left, right = (quoted(part) for part in merges[place - 1])
+            self.fact(f"merge {place:,}", f"{left} + {right}  gives  {quoted(b''.join(merges[place - 1]))}")
 
     def tokens(self, pieces: Sequence[str]) -> None:
         """A text cut into its tokens, neighbours in different colours, or in brackets without colours."""
@@ -120,6 +123,10 @@ class Lesson:
             shown = printable(piece).replace("\n", "\u21b5").replace("\t", "\u21e5")
             line.append(shown if has_colours else f"[{shown}]", style=INK[i % len(INK)])
         self._put(line)
+
+    def table(self, content: RenderableType, indent: int = 2) -> None:
+        """A table or a line that has its own styles."""
+        self._put(content, indent)
 
     def choices(self, choices: Sequence[Choice]) -> None:
         """The dial: derived numbers and their reasons."""
@@ -229,14 +236,6 @@ def _continued(prompt: str, text: str, *, lines: int, blank_lines: bool) -> Text
     whole = re.sub(r"\n\s*\n", "\n\n" if blank_lines else "\n", printable(text.rstrip()))
     shown = "\n".join(whole.split("\n")[:lines]).rstrip()
     return Text.assemble((printable(prompt), "bold"), (shown, "green"))
-
-
-def _shown(token: bytes) -> str:
-    """A token as text in quotes, bytes that are not text as numbers."""
-    try:
-        return repr(token.decode("utf-8"))
-    except UnicodeDecodeError:
-        return token.hex(" ")
 
 
 def printable(text: str) -> str:

@@ -52,6 +52,8 @@ class Chart:
     """All a template needs to draw one chart."""
 
     title: str
+    axis: str
+    """What lies along the horizontal axis."""
     paths: list[tuple[str, str, str]]
     """(name, style, SVG path) of each line."""
     x_ticks: list[Mark]
@@ -131,27 +133,33 @@ def draw(
     lines: Sequence[Line],
     hover: Sequence[tuple[float, list[str]]] = (),
     *,
+    axis: str = "training step",
+    x_marks: Sequence[tuple[float, str]] = (),
     floor: float | None = None,
     levels: Sequence[tuple[float, str]] = (),
     events: Sequence[tuple[float, str]] = (),
 ) -> Chart | None:
     """Lay out a chart, or return None when no line has a point.
 
-    `floor` makes the y axis reach down to that value; `levels` are (y, label), `events` (x, label),
-    `hover` (x, texts). A line of the style `dots` is drawn as one dot a point.
+    `x_marks` are (x, label) for an axis that is not counted from 0 in plain numbers. `floor` makes the y axis
+    reach down to that value; `levels` are (y, label), `events` (x, label), `hover` (x, texts). A line whose
+    style begins with `dots` is drawn as one dot a point.
     """
     every = [point for line in lines for point in line.points]
     if not every:
         return None
     heights = [y for _, y in every] + [y for y, _ in levels] + ([] if floor is None else [floor])
     y_values = ticks(min(heights), max(heights))
-    left, right = min(0.0, *(a for a, _ in every)), max(a for a, _ in every)
+    left, right = min(a for a, _ in every), max(a for a, _ in every)
+    left = left if x_marks else min(0.0, left)
     x = Scale(left, right if right > left else left + 1)
     y = Scale(y_values[0], y_values[-1], SIDE, 0.0)
+    plain = [(value, tick_label(value)) for value in ticks(x.low, x.high)]
     return Chart(
         title=title,
+        axis=axis,
         paths=[(line.name, line.style, _strokes(line, x, y)) for line in lines if line.points],
-        x_ticks=[Mark(x(v), tick_label(v)) for v in ticks(x.low, x.high) if x.low <= v <= x.high],
+        x_ticks=[Mark(x(v), label) for v, label in x_marks or plain if x.low <= v <= x.high],
         y_ticks=[Mark(y(v), tick_label(v)) for v in y_values],
         levels=[Mark(y(v), label) for v, label in levels],
         events=[Mark(x(v), label) for v, label in events if x.low <= v <= x.high],
@@ -161,4 +169,4 @@ def draw(
 
 def _strokes(line: Line, x: Scale, y: Scale) -> str:
     few = thin(line.points)
-    return svg_dots(few, x, y) if line.style == "dots" else svg_path(few, x, y)
+    return svg_dots(few, x, y) if line.style.startswith("dots") else svg_path(few, x, y)

@@ -100,6 +100,14 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda match: _escape(ord(match[0])), text)
 
 
+def quoted(token: bytes) -> str:
+    """Return a token as text in quotes, where every character can be seen; bytes that are not text in hex."""
+    try:
+        return repr(token.decode("utf-8"))
+    except UnicodeDecodeError:
+        return token.hex(" ")
+
+
 def clip(text: str, limit: int) -> str:
     """Return at most `limit` characters, with an ellipsis where something was cut."""
     return text if len(text) <= limit else text[:limit].rstrip() + " …"

@@ -11,12 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hornbook.base.errors import HornbookError, RunFolderError
+from hornbook.base.errors import Interrupted, RunFolderError
 from hornbook.checkpoint.folder import RunFolder
-
-
-class Interrupted(HornbookError):
-    """A run was stopped from outside, by a signal or by the system; what it had saved is whole."""
 
 
 def run_folder(out: str | os.PathLike[str]) -> RunFolder:

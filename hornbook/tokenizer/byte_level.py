@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbook.base.errors import TextError
-from hornbook.tokenizer.jit import Int32s
+from hornbook.tokenizer.jit import Int32s, Int64s
+from hornbook.tokenizer.numbers import Numbers
 from hornbook.tokenizer.pretokenize import Splitter, name_of, splitter, utf8
 from hornbook.tokenizer.stream import StreamDecoder
 from hornbook.tokenizer.tokenizer_json import to_tokenizer_json
@@ -23,6 +26,9 @@ from hornbook.tokenizer.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from hornbook.tokenizer.encode import Encoder, Memory
+
+BATCH = 1 << 19
+"""How many characters of text a thread takes at a time."""
 
 
 class ByteLevel:
@@ -54,34 +60,56 @@ class ByteLevel:
 
     def encode(self, text: str) -> Int32s:
         """Return the ids of a text that has neither special nor added tokens."""
-        encoder, split = self._encoder, self._splitter
+        ids, _, memory = self._ids_of([text])
+        kept = ids.copy()
+        self._give_back(memory)
+        return kept
+
+    def encode_between(self, text: str, cut_out: Collection[str]) -> Int32s:
+        """Encode the text between tokens that are cut out, and these as their ids; the longest one wins."""
+        ids = {**self.special_tokens, **self.added_tokens}
+        longest_first = sorted(cut_out, key=len, reverse=True)
+        parts = re.split("(" + "|".join(map(re.escape, longest_first)) + ")", text)
+        arrays = [
+            np.array([ids[part]], np.int32) if place % 2 else self.encode(part)
+            for place, part in enumerate(parts)
+        ]
+        return np.concatenate(arrays)
+
+    def encode_many(self, texts: Sequence[str], threads: int) -> list[list[int]]:
+        """Return the ids of such texts, encoded in so many threads."""
+        parts = list(_batches(texts))
+        if min(threads, len(parts)) <= 1:
+            return [ids for part in parts for ids in self._lists_of(part)]
+        self._lists_of([])  # Load the compiled code once, before the threads.
+        with ThreadPoolExecutor(threads) as pool:
+            return [ids for part in pool.map(self._lists_of, parts) for ids in part]
+
+    def _lists_of(self, texts: Sequence[str]) -> list[list[int]]:
+        ids, stops, memory = self._ids_of(texts)
+        flat = self.numbers.list_of(ids)
+        starts = [0, *stops.tolist()]
+        self._give_back(memory)
+        return [flat[start:stop] for start, stop in pairwise(starts)]
+
+    def _ids_of(self, texts: Sequence[str]) -> tuple[Int32s, Int64s, Memory]:
+        """The ids of some texts one after another, where each text's end, and the memory they lie in."""
+        from hornbook.tokenizer.words import lay_out
+
         if self.vocabulary.normalizer is not None:
-            text = unicodedata.normalize(self.vocabulary.normalizer, text)
-        text, raw = utf8(text)
-        data = np.frombuffer(raw, np.uint8)
+            texts = [unicodedata.normalize(self.vocabulary.normalizer, text) for text in texts]
+        laid_out = lay_out([utf8(text)[1] for text in texts])
         # A memory belongs to one thread while it is out of the list.
         try:
             memory = self._memories.pop()
         except IndexError:
-            memory = _memory()
-        ids = encoder.encode(data, split(text, data), memory)
-        if not memory.is_large():
-            self._memories.append(memory)
-        return ids
+            memory = self._encoder.memory()
+        ids, stops = self._encoder.encode(laid_out, self._splitter(laid_out), memory)
+        return ids, stops, memory
 
-    def encode_many(self, texts: Sequence[str], threads: int) -> list[list[int]]:
-        """Return the ids of such texts, encoded in so many threads."""
-
-        def encode(part: Sequence[str]) -> list[list[int]]:
-            return [self.encode(text).tolist() for text in part]
-
-        if min(threads, len(texts)) <= 1:
-            return encode(texts)
-        encode([""])  # Load the compiled code once, before the threads.
-        size = -(-len(texts) // (4 * threads))
-        parts = [texts[first : first + size] for first in range(0, len(texts), size)]
-        with ThreadPoolExecutor(threads) as pool:
-            return [ids for part in pool.map(encode, parts) for ids in part]
+    def _give_back(self, memory: Memory) -> None:
+        memory.rest()
+        self._memories.append(memory)
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of one id; of a special token, its text."""
@@ -96,6 +124,12 @@ class ByteLevel:
         """Return the bytes of some ids."""
         return b"".join([self.token_bytes(token) for token in ids])
 
+    def byte_lengths(self) -> Int32s:
+        """Return how many bytes of text each id stands for, 0 for special and unused ones."""
+        lengths = np.array([len(token) for token in self.vocabulary.tokens], np.int32)
+        lengths[list(self.special_tokens.values())] = 0
+        return lengths
+
     def stream(self) -> StreamDecoder:
         """Return a decoder for ids that arrive one at a time."""
         return StreamDecoder(self)
@@ -103,6 +137,11 @@ class ByteLevel:
     def to_tokenizer_json(self) -> dict[str, Any]:
         """Return the vocabulary as the content of a `tokenizer.json`."""
         return to_tokenizer_json(self.vocabulary)
+
+    @functools.cached_property
+    def numbers(self) -> Numbers:
+        """The ids as Python's integers."""
+        return Numbers(self.vocab_size)
 
     @functools.cached_property
     def _encoder(self) -> Encoder:
@@ -115,7 +154,13 @@ class ByteLevel:
         return splitter(self.vocabulary.pattern)
 
 
-def _memory() -> Memory:
-    from hornbook.tokenizer.encode import Memory
-
-    return Memory()
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Group texts in their order so that each group is enough work for a while."""
+    first = n_letters = 0
+    for last, text in enumerate(texts, 1):
+        n_letters += len(text)
+        if n_letters >= BATCH:
+            yield texts[first:last]
+            first, n_letters = last, 0
+    if first < len(texts):
+        yield texts[first:]

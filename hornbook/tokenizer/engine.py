@@ -7,10 +7,11 @@ both the same face and does what is the same for both: special tokens, threads, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from hornbook.tokenizer.jit import Int32s
+from hornbook.tokenizer.numbers import Numbers
 
 
 class TextStream(Protocol):
@@ -42,14 +43,24 @@ class Engine(Protocol):
     def pattern(self) -> str:
         """How text is cut into words, for people."""
 
+    @property
+    def numbers(self) -> Numbers:
+        """The ids as Python's integers."""
+
     def encode(self, text: str) -> Int32s:
         """Return the ids of a text that has neither special nor added tokens."""
+
+    def encode_between(self, text: str, cut_out: Collection[str]) -> Int32s:
+        """Return the ids of a text in which these special and added tokens become their ids."""
 
     def encode_many(self, texts: Sequence[str], threads: int) -> list[list[int]]:
         """Return the ids of such texts, encoded in so many threads."""
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes an id stands for; of a special token, its text."""
+
+    def byte_lengths(self) -> Int32s:
+        """Return how many bytes of text each id stands for, 0 for special and unused ones, as a new array."""
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """Return the UTF-8 of some ids, whole or cut short."""

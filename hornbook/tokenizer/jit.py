@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -34,3 +35,13 @@ def jit(function: Function) -> Function:
     except RuntimeError:  # Numba found no folder to write its cache in.
         compiled = numba.njit(nogil=True)(function)
     return cast(Function, compiled)
+
+
+def inlined(function: Function) -> Function:
+    """Compile a function into each function that calls it.
+
+    To call a compiled function costs as much as a few dozen instructions where it takes arrays.
+    """
+    import numba
+
+    return cast(Function, numba.njit(nogil=True, inline="always")(function))

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hornbook.tokenizer.jit import Bytes, Int32s, Int64s, Integer, jit
+from hornbook.tokenizer.jit import Int32s, Int64s, Integer, jit
+from hornbook.tokenizer.words import Texts
 
 NONE = np.int32(-1)
 
@@ -55,17 +56,18 @@ class Pairs(NamedTuple):
 N_PAIRS, N_HEAP = 0, 1
 
 
-def lay_out(arena: Bytes, starts: Int64s, counts: Int64s, byte_ids: Int32s) -> Places:
+def lay_out(words: Texts, counts: Int64s, byte_ids: Int32s) -> Places:
     """Return the words as places, without pairs yet."""
-    n_places = len(arena)
+    ends, n_places = words.bounds, int(words.bounds[-1])
     assert n_places < np.iinfo(np.int32).max
     places = np.arange(n_places, dtype=np.int32)
     after, before = places + 1, places - 1
-    after[starts[1:] - 1] = NONE
-    before[starts[:-1]] = NONE
+    after[ends - 1] = NONE
+    before[0] = NONE
+    before[ends[:-1]] = NONE
     nothing = np.full(n_places, NONE, np.int32)
     return Places(
-        byte_ids[arena], after, before, np.repeat(counts, np.diff(starts)),
+        byte_ids[words.data[:n_places]], after, before, np.repeat(counts, np.diff(ends, prepend=0)),
         nothing, nothing.copy(), nothing.copy(),
     )  # fmt: skip
 

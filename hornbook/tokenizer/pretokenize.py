@@ -9,14 +9,24 @@ text is ever lost. This module knows nothing of tokens.
 
 from __future__ import annotations
 
+import logging
 import re
-from typing import Protocol
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import regex
 
 from hornbook.base.errors import ConfigError, TextError, did_you_mean
-from hornbook.tokenizer.jit import Bytes, Int64s
+from hornbook.tokenizer.jit import Int64s
+
+if TYPE_CHECKING:
+    from hornbook.tokenizer.words import Texts
+
+logger = logging.getLogger(__name__)
+
+BLOCK = 1 << 14
+"""How many words are worked on at once."""
 
 PATTERNS: dict[str, str] = {
     # GPT-2 and r50k: contractions; letters, digits or signs, each with the space before them; spaces.
@@ -33,15 +43,29 @@ PATTERNS: dict[str, str] = {
         r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     ),
+    # Llama 3: as GPT-4, but white space that ends a text is cut like any other. cl100k was first published so.
+    "llama3": (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
+    # Qwen 2 and 3: as Llama 3, but each digit is a word.
+    "qwen2": (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
 }
 """The published patterns by name."""
 
+RULES = ("gpt2", "cl100k", "llama3", "qwen2", "o200k")
+COMPILED: dict[str, int] = {PATTERNS[name]: rule for rule, name in enumerate(RULES)}
+"""The rule of the compiled splitter (`split.py`) for each expression that has one."""
+
 
 class Splitter(Protocol):
-    """Cuts a text into words."""
+    """Cuts texts into words."""
 
-    def __call__(self, text: str, data: Bytes) -> Int64s:
-        """Return where each word ends: offsets into `data`, the UTF-8 of `text`, ascending to its length."""
+    def __call__(self, texts: Texts) -> Iterator[Int64s]:
+        """Yield where words end, block by block; a block is good until the next one is asked for."""
 
 
 def resolve(pattern: str) -> str:
@@ -79,16 +103,31 @@ def utf8(text: str) -> tuple[str, bytes]:
 
 def splitter(expression: str) -> Splitter:
     """Return the fastest exact splitter for an expression."""
-    return _Gpt2() if expression == PATTERNS["gpt2"] else _ByRegex(expression)
+    if expression in COMPILED:
+        return _Compiled(COMPILED[expression])
+    logger.info(
+        "the pattern %r has no compiled splitter: it is cut by the regex package, more slowly", expression
+    )
+    return _ByRegex(expression)
 
 
-class _Gpt2:
-    """GPT-2's pattern, compiled."""
+class _Compiled:
+    """A published pattern, compiled."""
 
-    def __call__(self, text: str, data: Bytes) -> Int64s:
-        from hornbook.tokenizer import split
+    def __init__(self, rule: int) -> None:
+        self._rule = rule
 
-        return split.gpt2(data)
+    def __call__(self, texts: Texts) -> Iterator[Int64s]:
+        from hornbook.tokenizer.characters import character_flags
+        from hornbook.tokenizer.split import split
+
+        data, chunks, bounds = texts
+        flags, place = character_flags(), np.zeros(2, np.int64)
+        n_texts, n_bytes = len(bounds), int(bounds[-1]) if len(bounds) else 0
+        ends = np.empty(min(BLOCK, n_bytes), np.int64)
+        while place[0] < n_texts:
+            if n_words := split(self._rule, data, chunks, bounds, place, flags, ends):
+                yield ends[:n_words]
 
 
 class _ByRegex:
@@ -97,9 +136,14 @@ class _ByRegex:
     def __init__(self, expression: str) -> None:
         self._compiled = regex.compile(expression)
 
-    def __call__(self, text: str, data: Bytes) -> Int64s:
-        ends = np.fromiter(self._ends(text), dtype=np.int64)
-        return ends if len(text) == len(data) else _byte_offsets(text)[ends]
+    def __call__(self, texts: Texts) -> Iterator[Int64s]:
+        start = 0
+        for end in texts.bounds.tolist():
+            if end > start:
+                text = texts.data[start:end].tobytes().decode("utf-8")
+                ends = np.fromiter(self._ends(text), dtype=np.int64)
+                yield start + (ends if len(text) == end - start else _byte_offsets(text)[ends])
+            start = end
 
     def _ends(self, text: str) -> list[int]:
         """Where the words end, in characters; a gap between two matches is a word."""

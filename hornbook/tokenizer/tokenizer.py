@@ -14,12 +14,9 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from hornbook.base.errors import ConfigError, TextError, did_you_mean
 from hornbook.base.progress import Progress, silent
@@ -48,6 +45,7 @@ class Tokenizer:
         self.settings = settings or Settings()
         self.special_tokens: dict[str, int] = dict(engine.special_tokens)
         self.added_tokens: dict[str, int] = dict(engine.added_tokens)
+        self._usual = set(self.added_tokens), set(self.special_tokens)
         self._cut_out = _Finder([*self.special_tokens, *self.added_tokens])
 
     @classmethod
@@ -58,19 +56,30 @@ class Tokenizer:
         pattern: str = "gpt2",
         special_tokens: Sequence[str] = (END_OF_TEXT,),
         min_frequency: int = 2,
+        threads: int | None = None,
+        max_words: int | None = None,
         progress: Progress = silent,
     ) -> Tokenizer:
         """Learn a tokenizer of `vocab_size` tokens, special ones included, from a stream of texts.
 
         `pattern` is the name of a published pattern or a regular expression; pairs seen less than
-        `min_frequency` times are not merged; `progress` is told each merge.
+        `min_frequency` times are not merged. Words are counted in `threads` (None: one for each processor;
+        the result is the same). Memory grows with the distinct words, not with the text; with `max_words`
+        the rarest are dropped where there are more, and a warning says how many. `progress` is told each
+        merge.
         """
         from hornbook.tokenizer.train import train
 
         if isinstance(texts, str):
-            raise TextError("texts must be many texts, not one str; for a single text give [text]")
+            raise TextError(
+                "texts must be many texts, not one str; for a single text give [text], and for files and "
+                "folders use train_tokenizer(paths, out, vocab_size) of hornbook.recipes.vocabulary"
+            )
         _check_special(special_tokens)
-        vocabulary = train(texts, resolve(pattern), vocab_size, special_tokens, min_frequency, progress)
+        vocabulary = train(
+            texts, resolve(pattern), vocab_size, special_tokens, min_frequency,
+            n_threads(threads), max_words, progress,
+        )  # fmt: skip
         return cls(ByteLevel(vocabulary), formats.settings_for(vocabulary.special_tokens))
 
     @classmethod
@@ -81,9 +90,31 @@ class Tokenizer:
         """
         return cls(*formats.load(Path(path), pattern))
 
+    @classmethod
+    def from_ranks(
+        cls, ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping[str, int] | None = None
+    ) -> Tokenizer:
+        """Build a tokenizer from tiktoken's `mergeable_ranks`, which are 0, 1, 2 and so on without a gap."""
+        from hornbook.tokenizer.rank_files import from_ranks
+
+        vocabulary = from_ranks(ranks, pattern, special_tokens or {}, "the table of ranks")
+        return cls(ByteLevel(vocabulary), formats.settings_for(vocabulary.special_tokens))
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json`, which Hugging Face's libraries read too."""
         formats.save(self._engine, self.settings, Path(folder))
+
+    def ranks(self) -> dict[bytes, int]:
+        """Return tiktoken's `mergeable_ranks`; a `ConfigError` where they would give other ids."""
+        from hornbook.tokenizer.rank_table import ranks
+
+        return ranks(self.vocabulary)
+
+    def save_ranks(self, file: str | os.PathLike[str]) -> None:
+        """Write a `.tiktoken` rank file, which has no place for the pattern and the special tokens."""
+        from hornbook.tokenizer.rank_files import write_ranks
+
+        write_ranks(self.vocabulary, file)
 
     # Text to ids
 
@@ -95,15 +126,14 @@ class Tokenizer:
         The text of a special token is refused, unless it is among `allowed_special` (and becomes its
         id) or not among `disallowed_special` (and is text like any other). Lone surrogates become U+FFFD.
         """
-        ids: list[int] = self.encode_array(text, allowed_special, disallowed_special).tolist()
-        return ids
+        return self._engine.numbers.list_of(self.encode_array(text, allowed_special, disallowed_special))
 
     def encode_array(
         self, text: str, allowed_special: Specials = frozenset(), disallowed_special: Specials = "all"
     ) -> Int32s:
         """Return the ids of a text as an int32 array; the keywords are those of `encode`."""
         cut_out = self._to_cut_out(text, *self._chosen(allowed_special, disallowed_special))
-        return self._encode_between(text, cut_out) if cut_out else self._engine.encode(text)
+        return self._engine.encode_between(text, cut_out) if cut_out else self._engine.encode(text)
 
     def count_tokens(
         self, text: str, allowed_special: Specials = frozenset(), disallowed_special: Specials = "all"
@@ -121,22 +151,23 @@ class Tokenizer:
         """Return the ids of each text, encoded in threads (None: one for each processor)."""
         if isinstance(texts, str):
             raise TextError("texts must be many texts, not one str; use encode for a single text")
-        if threads is not None and threads < 1:
-            raise ConfigError(f"threads={threads} must be at least 1, or None for one for each processor")
+        n_workers = n_threads(threads)
         texts = list(texts)
         chosen = self._chosen(allowed_special, disallowed_special)
         apart: dict[int, list[int]] = {}
         for place, text in enumerate(texts):
             if cut_out := self._to_cut_out(text, *chosen):
-                apart[place] = self._encode_between(text, cut_out).tolist()
+                apart[place] = self._engine.numbers.list_of(self._engine.encode_between(text, cut_out))
                 texts[place] = ""
-        ids = self._engine.encode_many(texts, threads or os.cpu_count() or 1)
+        ids = self._engine.encode_many(texts, n_workers)
         for place, found in apart.items():
             ids[place] = found
         return ids
 
     def _chosen(self, allowed_special: Specials, disallowed_special: Specials) -> tuple[set[str], set[str]]:
         """The tokens to cut out of a text, added ones with them, and those to refuse."""
+        if not allowed_special and disallowed_special == "all":
+            return self._usual
         allowed = self._choose(allowed_special)
         return allowed | self.added_tokens.keys(), self._choose(disallowed_special) - allowed
 
@@ -164,17 +195,6 @@ class Tokenizer:
                 "to make it that token, or disallowed_special=() to take it as plain text"
             )
         return [each for each in present if each in wanted]
-
-    def _encode_between(self, text: str, cut_out: Iterable[str]) -> Int32s:
-        """Encode the text between tokens that are cut out, and these as their ids; the longest one wins."""
-        ids = {**self.special_tokens, **self.added_tokens}
-        longest_first = sorted(cut_out, key=len, reverse=True)
-        parts = re.split("(" + "|".join(map(re.escape, longest_first)) + ")", text)
-        arrays = [
-            np.array([ids[part]], np.int32) if place % 2 else self._engine.encode(part)
-            for place, part in enumerate(parts)
-        ]
-        return np.concatenate(arrays)
 
     # Ids to text
 
@@ -213,6 +233,44 @@ class Tokenizer:
         from hornbook.tokenizer.chat import render
 
         return render(self, messages, add_generation_prompt=add_generation_prompt, **variables)
+
+    # Surgery
+
+    def extend(self, tokens: Sequence[str] = (), special_tokens: Sequence[str] = ()) -> Tokenizer:
+        """Return a tokenizer with new tokens after the present ids; a text without them keeps its ids.
+
+        `tokens` are cut out of any text, also inside a word; `special_tokens` are refused in plain text.
+        """
+        from hornbook.tokenizer.surgery import extend
+
+        return Tokenizer(ByteLevel(extend(self.vocabulary, tokens, special_tokens)), self.settings)
+
+    def restrict(
+        self,
+        ids: Iterable[int] | None = None,
+        *,
+        texts: Iterable[str] | None = None,
+        vocab_size: int | None = None,
+    ) -> tuple[Tokenizer, Int32s]:
+        """Return a tokenizer with some ids alone, and the new id of each old one, -1 for those dropped.
+
+        Give the `ids` to keep, or `texts`, whose most frequent tokens are kept, at most `vocab_size` in all.
+        Bytes, special and added tokens always stay; see `surgery.restrict` for what else does.
+        """
+        from hornbook.tokenizer.surgery import most_used, restrict
+
+        if ids is None and texts is not None:
+            ids = most_used(self, texts, vocab_size)
+        elif ids is None or texts is not None or vocab_size is not None:
+            raise ConfigError("restrict takes either ids=, or texts= with or without vocab_size=")
+        smaller, places = restrict(self.vocabulary, ids)
+        return Tokenizer(ByteLevel(smaller), self.settings), places
+
+    def merge(self, other: Tokenizer) -> Tokenizer:
+        """Return a tokenizer with the tokens of another one after the present ids; see `surgery.merge`."""
+        from hornbook.tokenizer.surgery import merge
+
+        return Tokenizer(ByteLevel(merge(self.vocabulary, other.vocabulary)), self.settings)
 
     # What it is
 
@@ -254,8 +312,7 @@ class Tokenizer:
     @functools.cached_property
     def byte_lengths(self) -> Int32s:
         """How many bytes of text each id stands for, 0 for special and unused ones; int32 [vocab_size]."""
-        lengths = np.array([len(token) for token in self.vocabulary.tokens], np.int32)
-        lengths[list(self.special_tokens.values())] = 0
+        lengths = self._engine.byte_lengths()
         lengths.flags.writeable = False
         return lengths
 
@@ -274,6 +331,13 @@ class _Finder:
     def all_in(self, text: str) -> list[str]:
         """Those of the texts that occur in a text, overlapping ones too."""
         return [each for each in self._texts if each in text] if self._prefix in text else []
+
+
+def n_threads(threads: int | None) -> int:
+    """How many threads to use: as many as given, or one for each processor."""
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads={threads} must be at least 1, or None for one for each processor")
+    return threads or os.cpu_count() or 1
 
 
 def _check_special(special_tokens: Sequence[str]) -> None:

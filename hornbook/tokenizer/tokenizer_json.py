@@ -1,111 +1,145 @@
 """Hugging Face's `tokenizer.json`: byte-level BPE, read and written.
 
-The format describes a pipeline: normalizer, pre-tokenizer, model, post-processor, decoder. Ours has a
-pre-tokenizer and a model; a file that has more is refused by the name of the part, since to leave the
-part out would give other ids. Ids are those of encoding without special tokens added.
+A file is ours if all its parts can be done here to the same ids: a Unicode normal form, ByteLevel or one
+Split before it, BPE over the 256 bytes, and added tokens that are plain texts. Any other file is handed back
+as it is, for the `tokenizers` library to honour (`foreign.py`). Ids are those of encoding without special
+tokens added (`add_special_tokens=False`); the post-processor, which would add them, is kept and written
+again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from hornbook.base.errors import RunFolderError
-from hornbook.base.files import read_json
+from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.tokenizer.alphabet import spell
+from hornbook.tokenizer.pipeline import Content, kinds, read_pipeline, steps
 from hornbook.tokenizer.pretokenize import PATTERNS, name_of, resolve
 from hornbook.tokenizer.spelling import from_texts
 from hornbook.tokenizer.vocabulary import Vocabulary
 
-FILE_PARTS = {
-    "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
-    "decoder", "model",
-}  # fmt: skip
 # The unknown token, fuse_unk and byte_fallback are for bytes without a token, and here every byte has one.
 MODEL_PARTS = {
     "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
     "byte_fallback", "ignore_merges", "vocab", "merges",
 }  # fmt: skip
+BYTE_LEVEL_PARTS = {"type", "add_prefix_space", "trim_offsets", "use_regex"}
+SPLIT_PARTS = {"type", "pattern", "behavior", "invert"}
+FORMS: tuple[Literal["NFC", "NFD", "NFKC", "NFKD"], ...] = ("NFC", "NFD", "NFKC", "NFKD")
 
 
-def read_tokenizer_json(file: Path) -> Vocabulary:
-    """Read a byte-level BPE from a `tokenizer.json`; refuse what is not one, or is one with additions."""
-    data = read_json(file)
-    if not isinstance(data, dict) or not isinstance(data.get("model"), dict):
-        raise RunFolderError(f"{file} is not a tokenizer.json: it has no model")
+def read_tokenizer_json(file: Path) -> Vocabulary | Content:
+    """Read a byte-level BPE from a `tokenizer.json`, or return the content of a file of another kind."""
+    data = read_pipeline(file)
     model = data["model"]
-    _refuse(file, "model type", model.get("type", "BPE"), ["BPE"])
-    for part in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
-        _refuse(file, f"model {part}", model.get(part) or None, [None])
-    for unknown in sorted((data.keys() - FILE_PARTS) | (model.keys() - MODEL_PARTS)):
-        raise RunFolderError(f"{file}: the part {unknown!r} is not known and cannot be honoured")
-    for part in ("normalizer", "truncation", "padding"):
-        _refuse(file, part, _kind(data.get(part)), [None])
-    for part in ("post_processor", "decoder"):
-        _refuse(file, part, _kind(data.get(part)), [None, "ByteLevel"])
-    special = _special_tokens(data.get("added_tokens") or [], file)
-    pattern = _expression(data.get("pre_tokenizer"), file)
-    whole_words = bool(model.get("ignore_merges", False))
-    return from_texts(model.get("vocab"), model.get("merges"), special, pattern, whole_words, file)
+    if model["type"] == "BPE":
+        for unknown in sorted(model.keys() - MODEL_PARTS):
+            raise RunFolderError(f"{file}: the part {unknown!r} is not known and cannot be honoured")
+    pattern = _expression(data.get("pre_tokenizer"))
+    if pattern is None or not _is_ours(data):
+        return data
+    ids: list[dict[str, int]] = [
+        {
+            token["content"]: token["id"]
+            for token in data["added_tokens"]
+            if token.get("special", False) is kind
+        }
+        for kind in (True, False)
+    ]
+    vocabulary = from_texts(model.get("vocab"), model.get("merges"), ids[0], ids[1], pattern, file)
+    return dataclasses.replace(
+        vocabulary,
+        normalizer=next(
+            (form for form in FORMS if kinds("normalizer", data.get("normalizer")) == [form]), None
+        ),
+        post_processor=data.get("post_processor"),
+        whole_words=bool(model.get("ignore_merges", False)),
+    )
 
 
-def _refuse(file: Path, part: str, found: object, known: Sequence[object]) -> None:
-    """Refuse a file whose part is not among those that we honour."""
-    if found not in known:
-        names = " or ".join("none" if value is None else str(value) for value in known)
-        raise RunFolderError(f"{file}: the {part} {found!r} cannot be honoured, only {names} can")
+def _is_ours(data: Content) -> bool:
+    """Whether the parts around the pre-tokenizer can be done here to the same ids."""
+    model, normalizer = data["model"], list(steps("normalizer", data.get("normalizer")))
+    return (
+        model["type"] == "BPE"
+        and not any(model.get(part) for part in ("continuing_subword_prefix", "end_of_word_suffix"))
+        and (not normalizer or [*map(dict, normalizer)] in [[{"type": form}] for form in FORMS])
+        and kinds("decoder", data.get("decoder")) in ([], ["ByteLevel"])
+        and _are_plain(data["added_tokens"], bool(normalizer))
+        and not _are_merged(data["added_tokens"], model)
+    )
 
 
-def _kind(part: Any) -> str | None:
-    """The type of a part, None for none."""
-    kind = part.get("type", "without a type") if isinstance(part, dict) else part
-    return None if kind is None else str(kind)
+def _are_plain(added: list[Content], normalizer: bool) -> bool:
+    """Whether cutting out the texts of added tokens, the longest first, is all that is asked."""
+    if any(token.get(flag) for token in added for flag in ("single_word", "lstrip", "rstrip")):
+        return False
+    # The library looks for the normalized ones in normalized text, and after the others.
+    late = [token["content"] for token in added if token.get("normalized")]
+    early = [token["content"] for token in added if not token.get("normalized")]
+    return not (late and normalizer) and not any(_overlap(a, b) for a in late for b in early)
 
 
-def _special_tokens(added: Any, file: Path) -> dict[str, int]:
-    """The added tokens, which must be plain and all be special."""
-    special: dict[str, int] = {}
-    for token in added if isinstance(added, list) else [added]:
-        if not isinstance(token, dict) or not isinstance(token.get("content"), str) or "id" not in token:
-            raise RunFolderError(f"{file} is damaged: {token!r} is not an added token")
-        for flag in ("single_word", "lstrip", "rstrip"):
-            _refuse(file, f"{flag} of the added token {token['content']!r}", token.get(flag, False), [False])
-        if not token.get("special", False):
-            name = token["content"]
-            raise RunFolderError(f"{file}: the added token {name!r} is not special and cannot be honoured")
-        special[token["content"]] = token["id"]
-    return special
+def _overlap(a: str, b: str) -> bool:
+    """Whether two texts can share letters where both are found."""
+    if a in b or b in a:
+        return True
+    shorter = min(len(a), len(b))
+    return any(a[-size:] == b[:size] or b[-size:] == a[:size] for size in range(1, shorter))
 
 
-def _expression(part: Any, file: Path) -> str:
-    """The regular expression of a pre-tokenizer: ByteLevel's own, or a Split before it."""
-    steps = part.get("pretokenizers", []) if _kind(part) == "Sequence" else [part]
-    kinds = [_kind(step) for step in steps]
-    if kinds not in (["ByteLevel"], ["Split", "ByteLevel"]):
-        raise RunFolderError(
-            f"{file}: the pre-tokenizer {kinds} cannot be honoured, only ByteLevel or Split and ByteLevel can"
-        )
-    _refuse(file, "ByteLevel add_prefix_space", steps[-1].get("add_prefix_space", True), [False])
-    _refuse(file, "ByteLevel use_regex", steps[-1].get("use_regex", True), [len(steps) == 1])
-    if len(steps) == 1:
+def _are_merged(added: list[Content], model: Content) -> bool:
+    """Whether merges make or use an added token, which then is one of two things."""
+    ids, merges = model.get("vocab"), model.get("merges")
+    if not isinstance(ids, dict) or not isinstance(merges, list):
+        return False
+    twofold = {token["content"] for token in added if token["content"] in ids}
+    if not twofold:
+        return False
+    pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in merges]
+    parts = [[part for part in pair if isinstance(part, str)] for pair in pairs if isinstance(pair, list)]
+    return any(not twofold.isdisjoint([*pair, "".join(pair)]) for pair in parts)
+
+
+def _expression(part: Any) -> str | None:
+    """The regular expression of a pre-tokenizer that is ByteLevel, or a Split before it; else None."""
+    found = list(steps("pre_tokenizer", part))
+    if [step["type"] for step in found] not in (["ByteLevel"], ["Split", "ByteLevel"]):
+        return None
+    byte_level, split = found[-1], found[0]
+    if byte_level.keys() - BYTE_LEVEL_PARTS or byte_level.get("add_prefix_space", True) is not False:
+        return None
+    if byte_level.get("use_regex", True) is not (len(found) == 1):
+        return None
+    if len(found) == 1:
         return PATTERNS["gpt2"]
-    split = steps[0]
-    _refuse(file, "Split behavior", split.get("behavior"), ["Isolated"])
-    _refuse(file, "Split invert", split.get("invert", False), [False])
-    expression = split.get("pattern", {}).get("Regex")
-    if expression is None:
-        found = split.get("pattern")
-        raise RunFolderError(f"{file}: the Split pattern {found} cannot be honoured, only a Regex can")
-    return resolve(expression)
+    wanted = {"behavior": "Isolated", "invert": False}
+    pattern = split.get("pattern")
+    if split.keys() - SPLIT_PARTS or {key: split.get(key, False) for key in wanted} != wanted:
+        return None
+    if not isinstance(pattern, dict) or not isinstance(pattern.get("Regex"), str):
+        return None
+    try:
+        return resolve(pattern["Regex"]) if pattern["Regex"] not in PATTERNS else None
+    except ConfigError:
+        return None
 
 
-def to_tokenizer_json(vocabulary: Vocabulary) -> dict[str, Any]:
+def to_tokenizer_json(vocabulary: Vocabulary) -> Content:
     """Return the vocabulary as the content of a `tokenizer.json`."""
+    apart = {**vocabulary.special_tokens, **vocabulary.added_tokens}
     ids = {spell(token): place for token, place in vocabulary.ordinary_ids().items()}
-    ids |= vocabulary.special_tokens
+    if twofold := ids.keys() & apart.keys():
+        text = min(twofold)
+        raise ConfigError(
+            f"tokenizer.json has one id for each text, but {text!r} is an ordinary token, {ids[text]}, and "
+            f"one that is cut out, {apart[text]}; give the latter another text"
+        )
     texts = [spell(token) for token in vocabulary.tokens]
     # Ranks that are equal, as those of a rank file are, become an order.
     order = np.lexsort((vocabulary.right, vocabulary.left, vocabulary.ranks))
@@ -115,10 +149,13 @@ def to_tokenizer_json(vocabulary: Vocabulary) -> dict[str, Any]:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_added(text, place) for text, place in vocabulary.special_tokens.items()],
-        "normalizer": None,
+        "added_tokens": [
+            _added(text, place, text in vocabulary.special_tokens)
+            for text, place in sorted(apart.items(), key=lambda item: item[1])
+        ],
+        "normalizer": vocabulary.normalizer and {"type": vocabulary.normalizer},
         "pre_tokenizer": _pre_tokenizer(vocabulary.pattern, byte_level),
-        "post_processor": None,
+        "post_processor": vocabulary.post_processor and dict(vocabulary.post_processor),
         "decoder": byte_level,
         "model": {
             "type": "BPE",
@@ -129,16 +166,17 @@ def to_tokenizer_json(vocabulary: Vocabulary) -> dict[str, Any]:
             "fuse_unk": False,
             "byte_fallback": False,
             "ignore_merges": vocabulary.whole_words,
-            "vocab": dict(sorted(ids.items(), key=lambda item: item[1])),
+            # The library numbers added tokens anew, save those that it finds here.
+            "vocab": dict(sorted((ids | apart).items(), key=lambda item: item[1])),
             "merges": [[texts[left], texts[right]] for left, right in pairs],
         },
     }
 
 
-def _added(text: str, place: int) -> dict[str, Any]:
-    """A special token as `tokenizer.json` has it."""
+def _added(text: str, place: int, special: bool) -> dict[str, Any]:
+    """An added token as `tokenizer.json` has it."""
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    return {"id": place, "content": text, **flags, "special": True}
+    return {"id": place, "content": text, **flags, "special": special}
 
 
 def _pre_tokenizer(expression: str, byte_level: Mapping[str, Any]) -> dict[str, Any]:

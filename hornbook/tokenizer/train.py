@@ -17,9 +17,9 @@ from hornbook.base import errors
 from hornbook.base.progress import Progress, silent
 from hornbook.tokenizer import merges
 from hornbook.tokenizer.alphabet import BYTE_ORDER, spell
-from hornbook.tokenizer.jit import Int32s, Int64s
-from hornbook.tokenizer.pretokenize import splitter, utf8
+from hornbook.tokenizer.jit import Int64s
 from hornbook.tokenizer.vocabulary import Vocabulary
+from hornbook.tokenizer.word_counts import count_words
 from hornbook.tokenizer.words import WordTable
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ def train(
     vocab_size: int,
     special_tokens: Collection[str],
     min_frequency: int,
+    threads: int = 1,
+    max_words: int | None = None,
     progress: Progress = silent,
 ) -> Vocabulary:
     """Learn a vocabulary of `vocab_size` tokens, special ones included; these get the last ids.
@@ -44,7 +46,7 @@ def train(
             f"vocab_size={vocab_size} is too small: 256 bytes and {len(special_tokens)} special tokens "
             f"are {smallest}; give at least that, 4096 for a small model"
         )
-    words, counts = count_words(texts, expression)
+    words, counts = count_words(texts, expression, threads, max_words)
     learner = _Learner(words, counts, special_tokens)
     n_tokens = vocab_size - len(special_tokens)
     while len(learner.tokens) < n_tokens:
@@ -70,30 +72,6 @@ def train(
     )
 
 
-def count_words(texts: Iterable[str], expression: str) -> tuple[WordTable, Int64s]:
-    """Return the distinct words of some texts and how often each occurs."""
-    split, words = splitter(expression), WordTable()
-    counts = np.zeros(0, np.int64)
-    for each in texts:
-        text, raw = utf8(each)
-        data = np.frombuffer(raw, np.uint8)
-        numbers = words.number(data, split(text, data))
-        if len(words) > len(counts):
-            counts = np.concatenate([counts, np.zeros(2 * len(words) - len(counts), np.int64)])
-        _tally(counts, numbers)
-    if len(words) == 0:
-        raise errors.TextError("there is no text to train the tokenizer on: every text given is empty")
-    return words, counts[: len(words)]
-
-
-def _tally(counts: Int64s, numbers: Int32s) -> None:
-    """Add the occurrences of words; for a short text without a pass over all counts."""
-    if len(numbers) < len(counts) // 8:
-        np.add.at(counts, numbers, 1)
-    else:
-        counts += np.bincount(numbers, minlength=len(counts))
-
-
 class _Learner:
     """The state of training: tokens and merges so far, and the words as they stand."""
 
@@ -103,7 +81,7 @@ class _Learner:
         self._ids = {token: place for place, token in enumerate(self.tokens)}
         self._special_tokens = frozenset(special_tokens)
         byte_ids = np.argsort(np.array(BYTE_ORDER)).astype(np.int32)
-        self._places = merges.lay_out(words.arena, words.starts, counts, byte_ids)
+        self._places = merges.lay_out(words.spelled(), counts, byte_ids)
         n_byte_pairs = len(BYTE_ORDER) ** 2
         self._pairs = merges.allocate(n_byte_pairs, n_byte_pairs)
         merges.count_all(self._places, self._pairs)

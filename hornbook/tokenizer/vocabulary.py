@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,6 +35,9 @@ class Vocabulary:
     """The id of each text that is always one token, whatever stands around it, and is not special."""
     normalizer: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = None
     """The Unicode form that text is brought to before it is split."""
+    post_processor: Mapping[str, Any] | None = None
+    """What a `tokenizer.json` does to the ids when special tokens are to be added, which is not done here; kept
+    for the file that is written."""
     whole_words: bool = False
     """Whether a word that is a token is never built by merges, as tiktoken and Llama 3 have it."""
 

@@ -1,166 +1,326 @@
-"""A table of distinct words: each byte string gets a number, in the order of first sight.
+"""A table of distinct words, each with two numbers of its user's: the memory of training and of encoding.
 
-Training counts words with it and encoding remembers words with it. It is an open hash table in plain
-arrays: `slots` leads from a hash to a word number, `arena` holds the bytes of all words one after
-another, and `starts` says where each begins. Words are compared byte by byte, so that equal hashes
+Training keeps with each word how often it was seen, encoding keeps the word's ids. It is an open hash table
+in plain arrays: `index` leads from a hash to an entry, and the entries stand in the order of first sight, so that
+those of frequent words lie close together. An entry is four numbers, two that tell the word and two that belong
+to the user. A word of up to 15 bytes is its two numbers: the bytes themselves and, in the highest byte, their
+count. A longer one is its hash and the place of its bytes in an arena, where they are compared, so that equal hashes
 never mix two words.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
-from hornbook.tokenizer.jit import Bytes, Int32s, Int64s, Integer, UInt64s, jit
+from hornbook.tokenizer.jit import Bools, Bytes, Int32s, Int64s, Integer, UInt64s, inlined, jit
 
+PADDING = 16
+"""How many bytes must follow the last word of a text, since words are read eight bytes at a time."""
 
-class Arrays(NamedTuple):
-    """The memory of a table with room for `len(hashes)` words of `len(arena)` bytes."""
+SHORT = 15
+"""Words of so many bytes fit into an entry."""
+LONG = np.uint64(0xFF << 56)
+"""The highest byte of the second number of a longer word."""
+PLACE = np.uint64((1 << 56) - 1)
+"""The other bytes of it: where in the arena the word is."""
+ONE = np.uint64(1)
+ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+SPREAD = np.uint64(0xC2B2AE3D27D4EB4F)
 
-    slots: Int32s
-    """Word number or -1, twice as many as words; the length is a power of two."""
-    hashes: UInt64s
-    starts: Int64s
-    """Where each word begins in the arena; one more than words."""
-    arena: Bytes
+ABSENT = -1
+"""What stands for the number of a word that is not in a table."""
+
+COUNT = 2
+"""The column of an entry in which training counts."""
+
+N_WORDS, N_CHUNKS = 0, 1
+"""What the sizes of a table count: its words, and the chunks of its arena that are taken."""
 
 
 class WordTable:
-    """Numbers distinct words."""
+    """Numbers distinct words from 0 on, and keeps two numbers of its user's with each."""
 
-    def __init__(self) -> None:
-        self._arrays = _allocate(n_words=1 << 10, n_bytes=1 << 13)
-        self._n_words = 0
+    def __init__(self, n_words: int = 1 << 12, longest: int | None = None) -> None:
+        self.longest = np.iinfo(np.int64).max if longest is None else longest
+        """Words of more bytes are not taken in."""
+        self.entries: UInt64s = np.zeros((n_words, 4), np.uint64)
+        """The words by their numbers; the last two columns are the user's."""
+        self._index = np.zeros(_power_of_two(2 * n_words), np.int32)
+        """A word's number plus one, or 0 where a slot is free."""
+        self._arena: UInt64s = np.zeros(n_words, np.uint64)
+        self._sizes = np.array([0, 1])
 
     def __len__(self) -> int:
-        return self._n_words
+        return int(self._sizes[N_WORDS])
 
     @property
-    def starts(self) -> Int64s:
-        """Where each word begins in `arena`, and where the last one ends."""
-        return self._arrays.starts[: self._n_words + 1]
+    def n_bytes(self) -> int:
+        """The memory it holds."""
+        return self.entries.nbytes + self._index.nbytes + self._arena.nbytes
 
-    @property
-    def arena(self) -> Bytes:
-        """The bytes of all words, one after another."""
-        return self._arrays.arena[: self._arrays.starts[self._n_words]]
+    def enter(self, chunks: UInt64s, start: int, ends: Int64s, numbers: Int32s, fresh: Int32s) -> int:
+        """Write the number of each word to `numbers`, taking in words not met before; return how many are fresh.
 
-    def number(self, data: Bytes, ends: Int64s) -> Int32s:
-        """Return the number of each word of a text, giving new numbers to words not seen before.
-
-        `ends` are the offsets in `data` at which the words end.
+        The words lie one after another in `chunks` from the byte `start` on and end at `ends`. Fresh words
+        are those taken in, and those that are too long to be: their number is ABSENT each time. Their places
+        are written to `fresh`.
         """
-        numbers = np.empty(len(ends), np.int32)
-        done = 0
-        while True:
-            done, self._n_words = _number(data, ends, done, numbers, self._arrays, self._n_words)
-            if done == len(ends):
-                return numbers
-            start = int(ends[done - 1]) if done else 0
-            self._grow(int(ends[done]) - start)
+        self._make_room(len(ends), int(ends[-1]) - start)
+        return _enter(
+            chunks, start, ends, numbers, fresh,
+            self.entries, self._index, self._arena, self._sizes, self.longest,
+        )  # fmt: skip
 
-    def find(self, data: Bytes, ends: Int64s) -> Int32s:
-        """Return the number of each word, -1 for words not in the table."""
-        return _find(data, ends, self._arrays)
+    def find(self, chunks: UInt64s, starts: Int64s, ends: Int64s) -> Int32s:
+        """Return the number of each word, ABSENT for one that is not in the table."""
+        return _find(chunks, starts, ends, self.entries, self._index, self._arena)
 
-    def _grow(self, n_bytes: int) -> None:
-        """Double the room, for a next word of so many bytes."""
-        old, n_words = self._arrays, self._n_words
-        new = _allocate(2 * len(old.hashes), 2 * max(len(old.arena), n_bytes))
-        new.hashes[:n_words] = old.hashes[:n_words]
-        new.starts[: n_words + 1] = self.starts
-        new.arena[: len(self.arena)] = self.arena
-        _place(new, n_words)
-        self._arrays = new
+    def spelled(self) -> Texts:
+        """Return the words by their numbers as texts one after another."""
+        n_words = len(self)
+        bounds = np.cumsum(_lengths(self.entries[:n_words], self._arena))
+        n_bytes = int(bounds[-1]) if n_words else 0
+        data = np.zeros(n_bytes + PADDING + -n_bytes % 8, np.uint8)
+        _spell(self.entries, self._arena, data, bounds)
+        return Texts(data, data.view(np.uint64), bounds)
+
+    def only(self, keep: Bools) -> WordTable:
+        """Return a table of some of the words, which keep their order."""
+        words = self.spelled()
+        smaller = WordTable(longest=self.longest)
+        starts = np.concatenate([np.zeros(1, np.int64), words.bounds[:-1]])[keep]
+        kept = lay_out([words.data[a:b].tobytes() for a, b in zip(starts, words.bounds[keep], strict=True)])
+        numbers = np.empty(len(starts), np.int32)
+        if len(starts):
+            smaller.enter(kept.chunks, 0, kept.bounds, numbers, numbers.copy())
+        smaller.entries[: len(smaller), 2:] = self.entries[: len(self), 2:][keep]
+        return smaller
+
+    def _make_room(self, n_words: int, n_bytes: int) -> None:
+        """Grow where so many words could be too many: to twice of what is used."""
+        n_entries = len(self) + n_words
+        if n_entries > len(self.entries):
+            self.entries = _enlarged(self.entries, len(self), 2 * n_entries)
+        if 2 * n_entries > len(self._index):
+            self._index = np.zeros(_power_of_two(4 * n_entries), np.int32)
+            _fill_index(self.entries, len(self), self._index)
+        n_chunks = int(self._sizes[N_CHUNKS]) + n_bytes // 8 + 2 * n_words
+        if n_chunks > len(self._arena):
+            self._arena = _enlarged(self._arena, int(self._sizes[N_CHUNKS]), 2 * n_chunks)
 
 
-def _allocate(n_words: int, n_bytes: int) -> Arrays:
-    return Arrays(
-        slots=np.full(2 * n_words, -1, np.int32),
-        hashes=np.empty(n_words, np.uint64),
-        starts=np.zeros(n_words + 1, np.int64),
-        arena=np.empty(n_bytes, np.uint8),
-    )
+def _enlarged(array: UInt64s, used: int, size: int) -> UInt64s:
+    larger = np.zeros((size, *array.shape[1:]), np.uint64)
+    larger[:used] = array[:used]
+    return larger
+
+
+class Texts(NamedTuple):
+    """Texts in UTF-8, one after another, as compiled code needs them."""
+
+    data: Bytes
+    """The bytes, and PADDING more."""
+    chunks: UInt64s
+    """The same memory, eight bytes in one number."""
+    bounds: Int64s
+    """Where each text ends."""
+
+
+def lay_out(texts: Sequence[bytes]) -> Texts:
+    """Lay texts one after another."""
+    bounds = np.array([*accumulate(map(len, texts))], np.int64)
+    n_bytes = int(bounds[-1]) if texts else 0
+    memory = b"".join((*texts, bytes(PADDING + -n_bytes % 8)))
+    return Texts(np.frombuffer(memory, np.uint8), np.frombuffer(memory, np.uint64), bounds)
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << max(number - 1, 1).bit_length()
+
+
+@inlined
+def _chunk(chunks: UInt64s, at: Integer) -> Integer:
+    """The eight bytes at an offset as one number, the first one lowest."""
+    place, shift = np.uint64(at) >> np.uint64(3), (np.uint64(at) & np.uint64(7)) << np.uint64(3)
+    # Shifted in two steps, since a shift by 64 is not defined.
+    return chunks[place] >> shift | (chunks[place + ONE] << ONE) << (np.uint64(63) - shift)
+
+
+@inlined
+def _low_bytes(chunk: Integer, n_bytes: Integer) -> Integer:
+    """The first 1 to 8 bytes of a chunk, the others zero."""
+    return chunk & (np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64((8 - n_bytes) << 3))
+
+
+@inlined
+def _mixed(value: Integer) -> Integer:
+    value = (value ^ (value >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
+    return value ^ (value >> np.uint64(29))
 
 
 @jit
-def _hash(data: Bytes, start: Integer, end: Integer) -> Integer:
-    """FNV-1a over the bytes, its high half folded into the low one."""
-    value = np.uint64(0xCBF29CE484222325)
-    for at in range(start, end):
-        value = (value ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
-    return value ^ (value >> np.uint64(32))
+def _long_hash(chunks: UInt64s, start: Integer, n_bytes: Integer) -> Integer:
+    value = np.uint64(n_bytes)
+    at = np.int64(0)
+    while n_bytes - at > 8:
+        value = _mixed(value ^ _chunk(chunks, start + at))
+        at += 8
+    return _mixed(value ^ _low_bytes(_chunk(chunks, start + at), n_bytes - at))
 
 
 @jit
-def _same(data: Bytes, start: Integer, end: Integer, table: Arrays, word: Integer) -> bool:
-    """Whether a word of a text is the word of that number."""
-    begin = table.starts[word]
-    if table.starts[word + 1] - begin != end - start:
+def _same(chunks: UInt64s, start: Integer, n_bytes: Integer, arena: UInt64s, entry: Integer) -> bool:
+    """Whether a long word is that of an entry: its length stands in the arena before its chunks."""
+    if entry < LONG:
         return False
-    for offset in range(end - start):  # noqa: SIM110, a generator is slow in Numba.
-        if data[start + offset] != table.arena[begin + offset]:
+    place = np.int64(entry & PLACE)
+    if arena[place] != np.uint64(n_bytes):
+        return False
+    at = np.int64(0)
+    while n_bytes - at > 8:
+        place += 1
+        if arena[place] != _chunk(chunks, start + at):
             return False
-    return True
+        at += 8
+    return bool(arena[place + 1] == _low_bytes(_chunk(chunks, start + at), n_bytes - at))
+
+
+@inlined
+def _key(chunks: UInt64s, start: Integer, n_bytes: Integer) -> tuple[Integer, Integer]:
+    """The two numbers of a word; of a long one the second is to be filled in."""
+    if n_bytes > SHORT:
+        return _long_hash(chunks, start, n_bytes), LONG
+    # For short words without a branch on the length, which no processor can foresee.
+    count = np.uint64(n_bytes) << np.uint64(56)
+    in_first = np.uint64(min(n_bytes, 8)) << np.uint64(3)
+    in_second = np.uint64(max(n_bytes - 8, 0)) << np.uint64(3)
+    low = _chunk(chunks, start) & (ALL >> (np.uint64(64) - in_first))
+    return low, (_chunk(chunks, start + 8) & ((ONE << in_second) - ONE)) | count
+
+
+@inlined
+def _seek(
+    chunks: UInt64s, start: Integer, n_bytes: Integer, low: Integer, high: Integer,
+    entries: UInt64s, index: Int32s, arena: UInt64s,
+) -> Integer:  # fmt: skip
+    """The slot of the index that leads to a word, or the free one where it belongs."""
+    mask = np.uint64(len(index) - 1)
+    slot = _mixed(low + high * SPREAD) & mask
+    while index[slot] > 0:
+        entry = np.uint64(index[slot]) - ONE
+        if entries[entry, 0] == low:
+            # No place in the arena is 0, so that LONG alone is never the second number of an entry.
+            if entries[entry, 1] == high:
+                return slot
+            if high == LONG:
+                if _same(chunks, start, n_bytes, arena, entries[entry, 1]):
+                    return slot
+        slot = (slot + ONE) & mask
+    return slot
 
 
 @jit
-def _seek(data: Bytes, start: Integer, end: Integer, value: Integer, table: Arrays) -> Integer:
-    """The slot of a word: the one that holds its number, or the free one where that belongs."""
-    mask = np.uint64(len(table.slots) - 1)
-    slot = value & mask
-    while True:
-        word = table.slots[slot]
-        if word < 0 or (table.hashes[word] == value and _same(data, start, end, table, word)):
-            return slot
-        slot = (slot + np.uint64(1)) & mask
-
-
-@jit
-def _number(
-    data: Bytes, ends: Int64s, first: Integer, numbers: Int32s, table: Arrays, n_words: Integer
-) -> tuple[Integer, Integer]:
-    """Number words from `first` on until done or the table is full; return the next word and `n_words`."""
-    start = ends[first - 1] if first > 0 else 0
-    for index in range(first, len(ends)):
-        end = ends[index]
-        value = _hash(data, start, end)
-        slot = _seek(data, start, end, value, table)
-        word = table.slots[slot]
-        if word < 0:
-            begin = table.starts[n_words]
-            if n_words == len(table.hashes) or begin + end - start > len(table.arena):
-                return index, n_words
-            for offset in range(end - start):
-                table.arena[begin + offset] = data[start + offset]
-            table.starts[n_words + 1] = begin + end - start
-            table.hashes[n_words] = value
-            table.slots[slot] = n_words
-            word = n_words
-            n_words += 1
-        numbers[index] = word
+def _enter(
+    chunks: UInt64s, start: Integer, ends: Int64s, numbers: Int32s, fresh: Int32s,
+    entries: UInt64s, index: Int32s, arena: UInt64s, sizes: Int64s, longest: Integer,
+) -> Integer:  # fmt: skip
+    n_fresh = 0
+    n_words = sizes[N_WORDS]
+    for word in range(len(ends)):
+        end = ends[word]
+        n_bytes = end - start
+        if n_bytes > longest:
+            numbers[word] = ABSENT
+            fresh[n_fresh] = word
+            n_fresh += 1
+        else:
+            low, high = _key(chunks, start, n_bytes)
+            slot = _seek(chunks, start, n_bytes, low, high, entries, index, arena)
+            if index[slot] == 0:
+                if high == LONG:
+                    high |= np.uint64(_store(chunks, start, n_bytes, arena, sizes))
+                entries[n_words, 0], entries[n_words, 1] = low, high
+                n_words += 1
+                index[slot] = n_words
+                fresh[n_fresh] = word
+                n_fresh += 1
+            numbers[word] = index[slot] - 1
         start = end
-    return len(ends), n_words
+    sizes[N_WORDS] = n_words
+    return n_fresh
 
 
 @jit
-def _find(data: Bytes, ends: Int64s, table: Arrays) -> Int32s:
-    numbers = np.empty(len(ends), np.int32)
-    start = 0
-    for index in range(len(ends)):
-        slot = _seek(data, start, ends[index], _hash(data, start, ends[index]), table)
-        numbers[index] = table.slots[slot]
-        start = ends[index]
-    return numbers
+def _store(chunks: UInt64s, start: Integer, n_bytes: Integer, arena: UInt64s, sizes: Int64s) -> Integer:
+    """Write a long word to the arena, its length first; return the place."""
+    place = sizes[N_CHUNKS]
+    arena[place] = n_bytes
+    at = np.int64(0)
+    chunk = place + 1
+    while n_bytes - at > 8:
+        arena[chunk] = _chunk(chunks, start + at)
+        chunk += 1
+        at += 8
+    arena[chunk] = _low_bytes(_chunk(chunks, start + at), n_bytes - at)
+    sizes[N_CHUNKS] = chunk + 1
+    return place
 
 
 @jit
-def _place(table: Arrays, n_words: Integer) -> None:
-    """Fill empty slots with words that are known to differ."""
-    mask = np.uint64(len(table.slots) - 1)
+def _find(
+    chunks: UInt64s, starts: Int64s, ends: Int64s, entries: UInt64s, index: Int32s, arena: UInt64s
+) -> Int32s:
+    found = np.empty(len(ends), np.int32)
+    for word in range(len(ends)):
+        n_bytes = ends[word] - starts[word]
+        low, high = _key(chunks, starts[word], n_bytes)
+        found[word] = index[_seek(chunks, starts[word], n_bytes, low, high, entries, index, arena)] - 1
+    return found
+
+
+@jit
+def _fill_index(entries: UInt64s, n_words: Integer, index: Int32s) -> None:
+    """Enter words that are known to differ into an empty index."""
+    mask = np.uint64(len(index) - 1)
     for word in range(n_words):
-        slot = table.hashes[word] & mask
-        while table.slots[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
-        table.slots[slot] = word
+        high = entries[word, 1]
+        if high >= LONG:
+            high = LONG
+        slot = _mixed(entries[word, 0] + high * SPREAD) & mask
+        while index[slot] > 0:
+            slot = (slot + ONE) & mask
+        index[slot] = word + 1
+
+
+@jit
+def tally(numbers: Int32s, entries: UInt64s) -> None:
+    """Count one more of each word."""
+    for number in numbers:
+        entries[number, COUNT] += ONE
+
+
+@jit
+def _lengths(entries: UInt64s, arena: UInt64s) -> Int64s:
+    """How many bytes each word has."""
+    lengths = np.empty(len(entries), np.int64)
+    for word in range(len(entries)):
+        high = entries[word, 1]
+        lengths[word] = arena[high & PLACE] if high >= LONG else high >> np.uint64(56)
+    return lengths
+
+
+@jit
+def _spell(entries: UInt64s, arena: UInt64s, data: Bytes, bounds: Int64s) -> None:
+    """Write the bytes of all words one after another."""
+    at = np.int64(0)
+    for word in range(len(bounds)):
+        low, high = entries[word, 0], entries[word, 1]
+        first = np.int64(high & PLACE) + 1
+        for offset in range(bounds[word] - at):
+            chunk = arena[first + offset // 8] if high >= LONG else (low if offset < 8 else high)
+            data[at + offset] = (chunk >> np.uint64(offset % 8 * 8)) & np.uint64(0xFF)
+        at = bounds[word]

@@ -61,6 +61,18 @@ BREACHES = [
     ),
     (laws.forbidden_imports, "hornbook.model.x", "from torch import distributed", "no torch.distributed"),
     (laws.forbidden_imports, "hornbook.train.x", "def _f():\n    import tiktoken", "tiktoken is an oracle"),
+    (
+        laws.forbidden_imports,
+        "hornbook.tokenizer.x",
+        "def _f():\n    import tokenizers",
+        "tokenizers is an oracle",
+    ),
+    (
+        laws.forbidden_imports,
+        "hornbook.tokenizer.foreign",
+        "def _f():\n    import tiktoken",
+        "tiktoken is an oracle",
+    ),
     (laws.declared_imports, "hornbook.train.x", "import requests", "requests is not declared"),
     (laws.declared_imports, "hornbook.evaluate.x", "import sklearn.metrics", "sklearn is optional"),
     (laws.no_pickle, "hornbook.data.x", "import pickle", "imports pickle"),

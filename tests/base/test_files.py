@@ -305,7 +305,7 @@ def test_json_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.
     def locked(*arguments: object, **options: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_text", locked)
+    monkeypatch.setattr(Path, "read_bytes", locked)
     with pytest.raises(RunFolderError) as caught:
         files.read_json(tmp_path / "run.json")
     assert str(caught.value) == f"{tmp_path / 'run.json'} cannot be read: Permission denied"

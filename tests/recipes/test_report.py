@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import html.parser
 import json
 import math
 import re
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recipes.pages import Page
 
 from hornbook.base.errors import RunFolderError
 from hornbook.recipes import report_chart as chart
@@ -25,41 +25,10 @@ from hornbook.recipes.report_files import read_run
 from hornbook.recipes.report_history import first_not_a_number, points, read_history
 
 EXAMPLE = runpy.run_path(str(Path(__file__).with_name("example_run.py")))
-VOID = {"meta", "br", "img", "input", "link", "hr"}
 CHAPTERS = [
     "score", "curve", "lessons", "writing", "pace", "ledger", "tokenizer", "model", "dial", "reproduce",
     "machine", "config", "next",
 ]  # fmt: skip
-
-
-class Page(html.parser.HTMLParser):
-    """A page taken apart: chapter ids, all attributes, visible text; unbalanced tags are an error."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.chapters: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.words = ""
-        self.feed(page)
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(name, value or "") for name, value in attrs]
-        if tag == "section":
-            self.chapters.append(dict(attrs)["id"] or "")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, f"</{tag}> closes something else"
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ("style", "script"):
-            self.words += data
 
 
 def run_folder(folder: Path, **files: Any) -> Path:

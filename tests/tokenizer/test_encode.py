@@ -14,7 +14,7 @@ from tokenizer.texts import any_text, few_letters, hard, python_source, stable
 
 from hornbook.tokenizer import PATTERNS, Tokenizer, encode, reference
 from hornbook.tokenizer.byte_level import ByteLevel
-from hornbook.tokenizer.pretokenize import utf8
+from hornbook.tokenizer.pretokenize import BLOCK, utf8
 
 
 @functools.cache
@@ -34,7 +34,7 @@ def by_reference(tokenizer: Tokenizer, text: str) -> list[int]:
     return reference.encode(utf8(text)[0], vocabulary.tokens, merges, vocabulary.pattern)
 
 
-@given(any_text | few_letters, st.sampled_from(list(PATTERNS)))
+@given(any_text.filter(stable) | few_letters, st.sampled_from(list(PATTERNS)))
 def test_the_fast_encoder_equals_the_reference(text: str, pattern: str) -> None:
     tokenizer = trained(pattern)
     assert tokenizer.encode(text, disallowed_special=()) == by_reference(tokenizer, text)
@@ -69,11 +69,11 @@ def test_threads_change_nothing() -> None:
 
 def test_a_full_memory_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [trained().encode(text) for text in python_source()]
-    monkeypatch.setattr(encode, "MEMORY_WORDS", 10)
+    monkeypatch.setattr(encode, "MEMORY_BYTES", 10)
     engine = ByteLevel(trained().vocabulary)
-    tokenizer = Tokenizer(engine)
-    assert [tokenizer.encode(text) for text in python_source()] == expected
-    assert engine._memories == []
+    assert [Tokenizer(engine).encode(text) for text in python_source()] == expected
+    assert [memory.out.nbytes for memory in engine._memories] == [1 << 14]
+    assert len(engine._memories[0].words) <= BLOCK
 
 
 def rank_files(name: str, real_data: Path) -> tuple[Tokenizer, Any]:
@@ -91,13 +91,13 @@ def rank_files(name: str, real_data: Path) -> tuple[Tokenizer, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(PATTERNS))
+@pytest.mark.parametrize("name", ["gpt2", "cl100k", "o200k"])
 def test_ids_are_those_of_tiktoken(name: str, real_data: Path) -> None:
     ours, theirs = rank_files(name, real_data)
     assert ours.vocab_size == theirs.n_vocab
 
     @settings(max_examples=1000)
-    @given((any_text | hard).filter(stable))
+    @given(any_text | hard)
     def same(text: str) -> None:
         assert ours.encode(text, disallowed_special=()) == theirs.encode(text, disallowed_special=())
         assert ours.encode(text, allowed_special="all") == theirs.encode(text, allowed_special="all")
@@ -107,7 +107,7 @@ def test_ids_are_those_of_tiktoken(name: str, real_data: Path) -> None:
     files = sorted((real_data / "udhr").rglob("*.txt")) + sorted((real_data / "code").rglob("*.jsonl"))
     texts = [file.read_text(encoding="utf-8")[:100_000] for file in files]
     assert texts
-    for text in runs + [text for text in texts if stable(text)]:
+    for text in runs + texts:
         assert ours.encode(text) == theirs.encode(text)
         assert ours.decode(ours.encode(text)) == text
 
@@ -130,14 +130,3 @@ def test_the_published_splitting_of_cl100k_is_ours(real_data: Path) -> None:
         assert ours.encode(text, disallowed_special=()) == theirs.encode_ordinary(text)
 
     same()
-
-
-def test_the_vectors_of_llama_cpp(real_data: Path) -> None:
-    folder = real_data / "tokenizers" / "llamacpp_vectors"
-    tokenizer = Tokenizer.load(real_data / "tokenizers" / "gpt2")
-    raw = (folder / "ggml-vocab-gpt-2.gguf.inp").read_bytes().decode()
-    texts = raw.removesuffix("\n__ggml_vocab_test__\n").split("\n__ggml_vocab_test__\n")
-    expected = (folder / "ggml-vocab-gpt-2.gguf.out").read_text(encoding="utf-8").split("\n")[: len(texts)]
-    assert len(texts) > 40
-    for text, line in zip(texts, expected, strict=True):
-        assert tokenizer.encode(text) == [int(word) for word in line.split()]

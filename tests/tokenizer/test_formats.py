@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import base64
+import dataclasses
+import errno
 import functools
 import json
 from collections.abc import Callable
@@ -11,11 +12,14 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from tokenizer.texts import any_text, python_source, stable
 
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.tokenizer import Tokenizer
+from hornbook.tokenizer.byte_level import ByteLevel
 from hornbook.tokenizer.pretokenize import PATTERNS, utf8
+from hornbook.tokenizer.tokenizer_json import to_tokenizer_json
 
 
 @functools.cache
@@ -84,33 +88,160 @@ def test_transformers_reads_the_folder(tmp_path: Path) -> None:
     assert theirs.eos_token_id == trained().end_of_text
 
 
+# Files that others write, done here
+
+
+def of_library(data: dict[str, Any]) -> Any:
+    tokenizers = pytest.importorskip("tokenizers")
+    return tokenizers.Tokenizer.from_str(json.dumps(data))
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    """The file of a small tokenizer, changed."""
+    return {**to_tokenizer_json(trained().vocabulary), **changes}
+
+
+def write(folder: Path, data: dict[str, Any]) -> Path:
+    (folder / "tokenizer.json").write_text(json.dumps(data), encoding="utf-8")
+    return folder
+
+
+def split(expression: str) -> dict[str, Any]:
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    cut = {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": False}
+    return {"type": "Sequence", "pretokenizers": [cut, byte_level]}
+
+
+def added(place: int, text: str, special: bool = False, **flags: bool) -> dict[str, Any]:
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    return {"id": place, "content": text, **plain, "special": special, **flags}
+
+
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+TEMPLATE = {
+    "type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<|user|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+    "special_tokens": {"<|user|>": {"id": "<|user|>", "ids": [799], "tokens": ["<|user|>"]}},
+}
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True}
+
+
+def llama3() -> dict[str, Any]:
+    """Llama 3: whole words, and a post-processor that begins every text with a special token."""
+    data = content(pre_tokenizer=split(LLAMA3))
+    data["model"]["ignore_merges"] = True
+    data["post_processor"] = {"type": "Sequence", "processors": [BYTE_LEVEL, TEMPLATE]}
+    return data
+
+
+def qwen2() -> dict[str, Any]:
+    """Qwen 2 and 3: each digit a word, NFC, added tokens that are not special."""
+    more = [
+        added(800, "<|im_end|>", True),
+        added(801, "<tool_call>"),
+        added(802, "</tool_call>"),
+        added(803, "<é>"),
+    ]
+    data = content(pre_tokenizer=split(LLAMA3.replace("{1,3}", "")), normalizer={"type": "NFC"})
+    return {**data, "added_tokens": [*data["added_tokens"], *more], "post_processor": BYTE_LEVEL}
+
+
+def neox() -> dict[str, Any]:
+    """GPT-NeoX: rows of spaces as added tokens, looked for after the special ones."""
+    data = content(normalizer={"type": "Sequence", "normalizers": []})
+    rows = [added(800 + size, " " * size, normalized=True) for size in range(2, 9)]
+    data["added_tokens"] += [added(800, "<pad>", normalized=True), added(801, "<x>", normalized=True), *rows]
+    return data
+
+
+@pytest.mark.parametrize("make", [llama3, qwen2, neox])
+def test_published_pipelines_are_done_here(make: Callable[[], dict[str, Any]], tmp_path: Path) -> None:
+    data = make()
+    theirs = of_library(data)
+    ours = Tokenizer.load(write(tmp_path, data))
+    assert ours.vocabulary.post_processor == data["post_processor"]
+    ours.save(tmp_path / "again")
+    again = Tokenizer.load(tmp_path / "again")
+    saved = of_library(json.loads((tmp_path / "again" / "tokenizer.json").read_text("utf-8")))
+    texts = ["<|im_end|>", "<tool_call>", "<|user|>", "<e\u0301>", "<é>", "e\u0301", "    ", "<x", "12345"]
+    mixed = st.lists(st.sampled_from(texts) | st.text(max_size=4), max_size=12).map("".join)
+
+    @settings(max_examples=300, derandomize=True)
+    @given((any_text | mixed).map(lambda text: utf8(text)[0]).filter(stable))
+    def same(text: str) -> None:
+        ids = theirs.encode(text, add_special_tokens=False).ids
+        assert ours.encode(text, allowed_special="all") == ids
+        assert again.encode(text, allowed_special="all") == ids
+        assert saved.encode(text, add_special_tokens=False).ids == ids
+        assert saved.encode(text).ids == theirs.encode(text).ids
+
+    same()
+    for text in python_source():
+        assert ours.encode(text) == theirs.encode(text, add_special_tokens=False).ids
+
+
+def test_a_text_that_is_two_tokens_cannot_be_saved(tmp_path: Path) -> None:
+    vocabulary = dataclasses.replace(trained().vocabulary, added_tokens={"def": 800})
+    with pytest.raises(
+        ConfigError, match=r"'def' is an ordinary token, [0-9]+, and one that is cut out, 800"
+    ):
+        Tokenizer(ByteLevel(vocabulary)).save(tmp_path)
+    assert not (tmp_path / "tokenizer.json").exists()
+
+
 # What is refused
 
 Change = Callable[[dict[str, Any]], object]
 REFUSED: list[tuple[str, Change]] = [
-    ("model type 'WordPiece'", lambda file: file["model"].update(type="WordPiece")),
-    ("model dropout 0.1", lambda file: file["model"].update(dropout=0.1)),
-    ("model end_of_word_suffix '</w>'", lambda file: file["model"].update(end_of_word_suffix="</w>")),
+    ("the model type 'Huh' is not known, known: BPE, Uni", lambda file: file["model"].update(type="Huh")),
+    ("model dropout 0.1 cannot be honoured, ids would be", lambda file: file["model"].update(dropout=0.1)),
     ("the part 'cleverness'", lambda file: file["model"].update(cleverness=1)),
-    ("normalizer 'NFC'", lambda file: file.update(normalizer={"type": "NFC"})),
-    ("truncation", lambda file: file.update(truncation={"max_length": 5})),
-    ("decoder 'Metaspace'", lambda file: file.update(decoder={"type": "Metaspace"})),
-    ("post_processor 'BertProcessing'", lambda file: file.update(post_processor={"type": "BertProcessing"})),
-    ("pre-tokenizer .'Whitespace'", lambda file: file.update(pre_tokenizer={"type": "Whitespace"})),
-    ("pre-tokenizer .None", lambda file: file.update(pre_tokenizer=None)),
-    ("add_prefix_space True", lambda file: file["pre_tokenizer"].update(add_prefix_space=True)),
-    ("lstrip of the added token '<|user|>'", lambda file: file["added_tokens"][1].update(lstrip=True)),
-    ("'<|user|>' is not special", lambda file: file["added_tokens"][1].update(special=False)),
+    ("the part 'wisdom'", lambda file: file.update(wisdom=1)),
+    ("normalizer 'NFX' is not known, did you mean 'NF", lambda file: file.update(normalizer={"type": "NFX"})),
+    ("normalizer None is not known", lambda file: file.update(normalizer={})),
+    (
+        "normalizer 7 is not known",
+        lambda file: file.update(normalizer={"type": "Sequence", "normalizers": 7}),
+    ),
+    ("truncation cannot be honoured", lambda file: file.update(truncation={"max_length": 5})),
+    ("padding cannot be honoured", lambda file: file.update(padding={"direction": "Right"})),
+    ("decoder 'Byte' is not known", lambda file: file.update(decoder={"type": "Byte"})),
+    ("post_processor 'Bert' is not known", lambda file: file.update(post_processor={"type": "Bert"})),
+    ("pre_tokenizer 'White' is not known", lambda file: file.update(pre_tokenizer={"type": "White"})),
     ("is not an added token", lambda file: file.update(added_tokens=[3])),
+    ("7 is not an added token", lambda file: file.update(added_tokens=7)),
+    ("is not an added token", lambda file: file["added_tokens"][1].update(content="")),
+    (
+        "the added token '<.user.>' occurs twice",
+        lambda file: file["added_tokens"].append(file["added_tokens"][1]),
+    ),
+    (
+        "lstrip of the added token '<.user.>' is not true",
+        lambda file: file["added_tokens"][1].update(lstrip=1),
+    ),
+    (
+        "the id 99999999 of the token '<.user.>' is imp",
+        lambda file: file["added_tokens"][1].update(id=99999999),
+    ),
+    ("the id '5' of the token '<.user.>' is imposs", lambda file: file["added_tokens"][1].update(id="5")),
     ("its vocabulary or its merges are missing", lambda file: file["model"].pop("merges")),
     ("the merge .'h'. is not a pair", lambda file: file["model"].update(merges=[["h"]])),
+    ("the merge 'h e l' is not a pair", lambda file: file["model"].update(merges=["h e l"])),
     ("needs 'qqq', which is no token", lambda file: file["model"].update(merges=["qqq r"])),
     ("lacks 1 of the 256 bytes, the first is 0x21", lambda file: file["model"]["vocab"].pop("!")),
     ("the id -1 of the token '!'", lambda file: file["model"]["vocab"].update({"!": -1})),
+    ("the id 1e.30 of the token '!'", lambda file: file["model"]["vocab"].update({"!": 1e30})),
+    ("the id True of the token '!'", lambda file: file["model"]["vocab"].update({"!": True})),
     ("the token '中' is not special", lambda file: file["model"]["vocab"].update({"中": 900})),
     ("two tokens have one id", lambda file: file["model"]["vocab"].update({"zzzzz": 5})),
-    ("'<|user|>' has two", lambda file: file["model"]["vocab"].update({"<|user|>": 900})),
+    ("'<.user.>' has two", lambda file: file["model"]["vocab"].update({"<|user|>": 900})),
+    ("is not Unicode", lambda file: file["added_tokens"][1].update(content="\ud800", id=900)),
     ("it has no model", lambda file: file.pop("model")),
+    ("it has no model", lambda file: file.update(model=[])),
 ]
 
 
@@ -133,75 +264,29 @@ def test_half_a_file_is_damaged(tmp_path: Path) -> None:
         Tokenizer.load(tmp_path)
 
 
+def test_a_pattern_is_only_for_rank_files(tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    with pytest.raises(ConfigError, match="leave out pattern='gpt2'"):
+        Tokenizer.load(tmp_path, pattern="gpt2")
+
+
 def test_no_tokenizer_there(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="has no tokenizer"):
         Tokenizer.load(tmp_path)
     with pytest.raises(RunFolderError, match="neither a folder nor a file"):
         Tokenizer.load(tmp_path / "nothing.json")
-    (tmp_path / "x.model").write_bytes(b"")
+    (tmp_path / "x.vocab").write_bytes(b"")
     with pytest.raises(RunFolderError, match="of no known kind"):
-        Tokenizer.load(tmp_path / "x.model")
+        Tokenizer.load(tmp_path / "x.vocab")
 
 
-# Rank files
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*arguments: object, **options: object) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
 
-
-def write_ranks(file: Path, tokens: list[bytes], ranks: list[int] | None = None) -> Path:
-    lines = [
-        base64.b64encode(token) + b" %d\n" % rank
-        for token, rank in zip(tokens, ranks or range(len(tokens)), strict=True)
-    ]
-    file.write_bytes(b"".join(lines))
-    return file
-
-
-def single_bytes() -> list[bytes]:
-    return [bytes([byte]) for byte in range(256)]
-
-
-def test_a_rank_file_needs_a_pattern(tmp_path: Path) -> None:
-    file = write_ranks(tmp_path / "x.tiktoken", [*single_bytes(), b"ab", b"abc"])
-    with pytest.raises(ConfigError, match="give pattern= 'gpt2', 'cl100k', 'o200k' or"):
-        Tokenizer.load(file)
-    tokenizer = Tokenizer.load(file, pattern=r"\p{L}+")
-    assert tokenizer.encode("abc ab") == [257, 32, 256]
-    assert tokenizer.special_tokens == {}
-
-
-def test_a_whole_word_is_its_token_even_if_no_merge_makes_it(tmp_path: Path) -> None:
-    file = write_ranks(tmp_path / "x.tiktoken", [*single_bytes(), b"abcd"])
-    tokenizer = Tokenizer.load(file, pattern="gpt2")
-    assert tokenizer.encode("abcd abcd") == [256, 32, 97, 98, 99, 100]
-    tokenizer.save(tmp_path)
-    assert Tokenizer.load(tmp_path).encode("abcd abcd") == [256, 32, 97, 98, 99, 100]
-
-
-@pytest.mark.parametrize(
-    ("tokens", "ranks", "message"),
-    [
-        ([*single_bytes(), b"ab"], [*range(256), 257], "the rank 256 is missing"),
-        ([*single_bytes(), b"ab"], [*range(256), 7], "the rank 7 occurs twice, again on line 257"),
-        ([*single_bytes(), b"ab", b"ab"], None, "the token b'ab' has more than one rank"),
-        (single_bytes()[:-1], None, "lacks 1 of the 256 bytes, the first is 0xff"),
-    ],
-)
-def test_damaged_ranks(tokens: list[bytes], ranks: list[int] | None, message: str, tmp_path: Path) -> None:
-    file = write_ranks(tmp_path / "x.tiktoken", tokens, ranks)
-    with pytest.raises(RunFolderError, match=message):
-        Tokenizer.load(file, pattern="gpt2")
-
-
-def test_a_line_that_is_no_rank(tmp_path: Path) -> None:
-    file = write_ranks(tmp_path / "x.tiktoken", single_bytes())
-    file.write_bytes(file.read_bytes() + b"what is this\n")
-    with pytest.raises(RunFolderError, match="line 257 is not a token in base64 and a rank"):
-        Tokenizer.load(file, pattern="gpt2")
-
-
-def test_a_pattern_is_only_for_rank_files(tmp_path: Path) -> None:
-    trained().save(tmp_path)
-    with pytest.raises(ConfigError, match="leave out pattern='gpt2'"):
-        Tokenizer.load(tmp_path, pattern="gpt2")
+    monkeypatch.setattr(Path, "is_file", locked)
+    with pytest.raises(RunFolderError, match="cannot be read: Permission denied"):
+        Tokenizer.load(tmp_path)
 
 
 def test_the_three_files_of_gpt2_agree(real_data: Path, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_it_works_where_no_cache_can_be_written(tmp_path: Path) -> None:
     (copy / "tokenizer" / "__pycache__").write_text("a file where the cache folder should be")
     code = (
         "from hornbook.tokenizer import Tokenizer, words\n"
-        "assert type(words._number._cache).__name__ == 'NullCache'\n"
+        "assert type(words._enter._cache).__name__ == 'NullCache'\n"
         "print(Tokenizer.train(['ab ab'], 257, special_tokens=()).encode('ab'))"
     )
     nowhere = str(copy / "tokenizer" / "__pycache__")

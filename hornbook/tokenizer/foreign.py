@@ -1,0 +1,358 @@
+"""The engine for vocabularies that are not a byte-level BPE of ours: the `tokenizers` library does the work.
+
+These are WordPiece, Unigram, WordLevel, SentencePiece's BPE, and byte-level BPE with parts that we do not do.
+Ids are those of the library's `encode(text, add_special_tokens=False)`, and text is what its decoder makes.
+One thing is ours: the text of a special token is that token only where the caller has allowed it. As plain
+text it is kept from the model too, which might have a word for it, and so is any text that a normalizer turns
+into it. The library is an optional package and is loaded when the engine is made.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import operator
+import re
+import secrets
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from hornbook.base.errors import HornbookError, MissingPackageError, RunFolderError, TextError
+from hornbook.tokenizer.alphabet import unspell
+from hornbook.tokenizer.engine import TextStream
+from hornbook.tokenizer.jit import Int32s
+from hornbook.tokenizer.numbers import Numbers
+from hornbook.tokenizer.pipeline import KINDS, Content, kinds, steps
+from hornbook.tokenizer.pretokenize import utf8
+from hornbook.tokenizer.stream import StreamDecoder
+
+Library = Any
+"""A `tokenizers.Tokenizer`, or its model: an optional package gives no types."""
+SPACE = "\u2581"
+BYTE = re.compile("<0x([0-9A-F]{2})>")
+OLD_KEYS = {"add_prefix_space", "str_rep"}
+"""What old files write in a Metaspace; the library reads it and writes it otherwise."""
+
+
+class Foreign:
+    """Encodes and decodes through the `tokenizers` library; `content` is that of a `tokenizer.json`.
+
+    `origin` names the file in errors. A file that the library does not read, or of which it leaves something
+    out, is a `RunFolderError`; without the library it is a `MissingPackageError`.
+    """
+
+    def __init__(self, content: Content, origin: str) -> None:
+        self._content = content
+        self._origin = origin
+        self._library = _read(content, origin)
+        _check_all_read(content, json.loads(self._library.to_str()), origin)
+        _check_ids(content, self._library, origin)
+        added = content["added_tokens"]
+        self.special_tokens = {each["content"]: each["id"] for each in added if each.get("special")}
+        self.added_tokens = {each["content"]: each["id"] for each in added if not each.get("special")}
+        self.vocab_size = 1 + max(self._library.get_vocab(with_added_tokens=True).values(), default=-1)
+        self._decoder = kinds("decoder", content.get("decoder"))
+        self._cutters: dict[frozenset[str], _Cutter] = {}
+
+    @property
+    def pattern(self) -> str:
+        """How text is cut into words: the library's names of the steps."""
+        return ", ".join(kinds("pre_tokenizer", self._content.get("pre_tokenizer"))) or "none"
+
+    @functools.cached_property
+    def numbers(self) -> Numbers:
+        """The ids as Python's integers."""
+        return Numbers(self.vocab_size)
+
+    # Text to ids
+
+    def encode(self, text: str) -> Int32s:
+        """Return the ids of a text; special tokens in it are plain text."""
+        return self.encode_between(text, ())
+
+    def encode_between(self, text: str, cut_out: Collection[str]) -> Int32s:
+        """Return the ids of a text in which those special tokens become their ids, and no others."""
+        return self._cutter(cut_out).encode(utf8(text)[0])
+
+    def encode_many(self, texts: Sequence[str], threads: int) -> list[list[int]]:
+        """Return the ids of such texts; the library takes one thread, or as many as it is set to have."""
+        cutter = self._cutter(())
+        mended = [utf8(text)[0] for text in texts]
+        if threads == 1:
+            return [cutter.encode(text).tolist() for text in mended]
+        return cutter.encode_many(mended)
+
+    def _cutter(self, cut_out: Collection[str]) -> _Cutter:
+        """The library, set to cut out some special tokens."""
+        wanted = frozenset(cut_out).intersection(self.special_tokens)
+        found = self._cutters.get(wanted)
+        if found is None:
+            if wanted == self.special_tokens.keys():
+                found = _Cutter(self._library, {}, self._origin)
+            else:
+                found = _cutter(self._library, self._plain_model, self._content, wanted, self._origin)
+            # Which special tokens a text has is no limit to how many sets of them there can be.
+            if len(self._cutters) >= 16:
+                self._cutters.clear()
+            self._cutters[wanted] = found
+        return found
+
+    @functools.cached_property
+    def _plain_model(self) -> Library:
+        """The model without the special tokens, so that no plain text becomes one."""
+        return _read(_without_special(self._content, self.special_tokens), self._origin).model
+
+    # Ids to text
+
+    def id_of(self, text: str) -> int | None:
+        """Return the id of a token as the file spells it, None where there is none."""
+        return self._library.token_to_id(text)
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """Return the UTF-8 of the text of some ids."""
+        return self._decode([self._checked(token)[0] for token in ids]).encode()
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of one id; of a special token, its text.
+
+        A space before a word belongs to the word, also where it is dropped at the beginning of a text. A
+        vocabulary that writes words without the spaces between them is a `TextError`.
+        """
+        place, text = self._checked(token)
+        if text in self.special_tokens or text in self.added_tokens:
+            return text.encode()
+        if "ByteLevel" in self._decoder:
+            spelled = unspell(text)
+            return text.encode() if spelled is None else spelled
+        if not self._has_spaces:
+            raise TextError(
+                f"the id {place} has no bytes of its own: this vocabulary writes words without the spaces "
+                "between them; use decode"
+            )
+        if "ByteFallback" in self._decoder and (byte := BYTE.fullmatch(text)):
+            return bytes.fromhex(byte[1])
+        return text.replace(SPACE, " ").encode()
+
+    def byte_lengths(self) -> Int32s:
+        """Return how many bytes each id stands for, 0 for special and unused ones; int32 [vocab_size]."""
+        lengths = np.zeros(self.vocab_size, np.int32)
+        for text, place in self._library.get_vocab(with_added_tokens=True).items():
+            lengths[place] = 0 if text in self.special_tokens else len(self.token_bytes(place))
+        return lengths
+
+    def stream(self) -> TextStream:
+        """Return a decoder for ids that arrive one at a time."""
+        return (
+            StreamDecoder(self)
+            if self._decoder == ["ByteLevel"]
+            else _Differences(self._decode, self._checked)
+        )
+
+    def to_tokenizer_json(self) -> dict[str, Any]:
+        """Return the content of the file that it was made of."""
+        return dict(self._content)
+
+    @functools.cached_property
+    def _has_spaces(self) -> bool:
+        """Whether a token that begins a word says so by U+2581, which the decoder makes a space."""
+        replaced = [
+            step.get("content")
+            for step in steps("decoder", self._content.get("decoder"))
+            if step["type"] == "Replace" and step.get("pattern") == {"String": SPACE}
+        ]
+        metaspace = [
+            step.get("replacement")
+            for step in steps("decoder", self._content.get("decoder"))
+            if step["type"] == "Metaspace"
+        ]
+        return replaced == [" "] or metaspace == [SPACE]
+
+    def _checked(self, token: int) -> tuple[int, str]:
+        """An id and its token as the file spells it; one that there is not is a `TextError`."""
+        place = operator.index(token)
+        text = self._library.id_to_token(place) if 0 <= place < self.vocab_size else None
+        if text is None:
+            what = "unused" if 0 <= place < self.vocab_size else "out of range"
+            raise TextError(f"the id {place} is {what}: this vocabulary has ids 0 to {self.vocab_size - 1}")
+        return place, text
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        with _panics(self._origin):
+            return self._library.decode(ids, skip_special_tokens=False)
+
+
+class _Cutter:
+    """The library with one set of tokens to cut out, and the right ids of those that it numbers anew."""
+
+    def __init__(self, library: Library, moved: Mapping[int, int], origin: str) -> None:
+        self._library, self._moved, self._origin = library, dict(moved), origin
+
+    def encode(self, text: str) -> Int32s:
+        """Return the ids of a text."""
+        with _panics(self._origin):
+            found = self._library.encode(text, add_special_tokens=False).ids
+        return np.array(self._right(found), np.int32)
+
+    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of many texts, encoded in the threads of the library."""
+        with _panics(self._origin):
+            found = self._library.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [self._right(each.ids) for each in found]
+
+    def _right(self, ids: list[int]) -> list[int]:
+        return [self._moved.get(token, token) for token in ids] if self._moved else ids
+
+
+def _cutter(
+    library: Library,
+    model: Library,
+    content: Content,
+    wanted: Collection[str],
+    origin: str,
+) -> _Cutter:
+    """The library with the parts of a file, another model, and some of its special tokens."""
+    import tokenizers
+
+    cutter = tokenizers.Tokenizer(model)
+    for part in ("normalizer", "pre_tokenizer"):
+        setattr(cutter, part, getattr(library, part))
+    moved = {}
+    for each in content["added_tokens"]:
+        if not each.get("special") or each["content"] in wanted:
+            flags = {
+                flag: each.get(flag, False) for flag in ("single_word", "lstrip", "rstrip", "normalized")
+            }
+            cutter.add_tokens(
+                [tokenizers.AddedToken(each["content"], **flags, special=each.get("special", False))]
+            )
+            place = cutter.token_to_id(each["content"])
+            if place is not None and place != each["id"]:
+                moved[place] = each["id"]
+    return _Cutter(cutter, moved, origin)
+
+
+class _Differences:
+    """Text from ids that arrive one at a time, by what each adds to the text of those before it.
+
+    Only the ids that gave the last text are decoded once more, so the work for each id does not grow. Text
+    that ends in U+FFFD waits: it may be half a character.
+    """
+
+    def __init__(self, decode: Any, check: Any) -> None:
+        self._decode, self._check = decode, check
+        self._told: list[int] = []
+        self._waiting: list[int] = []
+
+    def push(self, token: int) -> str:
+        """Take one id; return the characters that are complete now, often none."""
+        self._waiting.append(self._check(token)[0])
+        text = self._fresh()
+        if not text or text.endswith("\ufffd"):
+            return ""
+        self._told, self._waiting = self._waiting, []
+        return text
+
+    def finish(self) -> str:
+        """Return what is left, a character cut short as U+FFFD, and begin anew."""
+        text = self._fresh()
+        self._told, self._waiting = [], []
+        return text
+
+    def _fresh(self) -> str:
+        """What the waiting ids add to the text."""
+        before, after = self._decode(self._told), self._decode([*self._told, *self._waiting])
+        # Bytes that spoil the character before them come after a character that was told already.
+        return after[len(before) :] if after.startswith(before) else self._decode(self._waiting)
+
+
+# Reading a file by the library, and all of it
+
+
+@contextmanager
+def _panics(origin: str) -> Iterator[None]:
+    """Tell of a failure inside the library, which it raises past `Exception`, as an error of the file."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, HornbookError) or type(error).__name__ != "PanicException":
+            raise
+        raise RunFolderError(f"{origin} is damaged: the tokenizers library fails on it ({error})") from None
+
+
+def _read(content: Content, origin: str) -> Library:
+    try:
+        import tokenizers
+    except ImportError:
+        raise MissingPackageError("tokenizers", "foreign") from None
+    with _panics(origin):
+        try:
+            return tokenizers.Tokenizer.from_str(json.dumps(content))
+        # The library raises nothing more exact.
+        except Exception as error:
+            raise RunFolderError(f"{origin} is damaged: the tokenizers library says: {error}") from None
+
+
+def _check_all_read(content: Content, known: Content, origin: str) -> None:
+    """Refuse a file that says something that the library, writing it again, leaves out."""
+    for part in (*KINDS, "model"):
+        lost = _lost(content.get(part), known.get(part))
+        if lost is not None:
+            raise RunFolderError(f"{origin}: {part} {lost!r} is not known and cannot be honoured")
+
+
+def _lost(said: Any, known: Any) -> str | None:
+    """The first key that is not among the known ones, at any depth; vocabularies are not searched."""
+    if isinstance(said, dict) and isinstance(known, dict):
+        for key, value in said.items():
+            if key in ("vocab", "merges") or (known.get("type") == "Metaspace" and key in OLD_KEYS):
+                continue
+            if key not in known:
+                return str(key)
+            if (lost := _lost(value, known[key])) is not None:
+                return lost
+    if isinstance(said, list) and isinstance(known, list):
+        pairs = zip(said, known, strict=False)
+        return next((lost for one, other in pairs if (lost := _lost(one, other)) is not None), None)
+    return None
+
+
+def _check_ids(content: Content, library: Library, origin: str) -> None:
+    """Refuse ids that are twofold, or not those that the library gives."""
+    vocab = content["model"].get("vocab")
+    ids = vocab if isinstance(vocab, dict) else {}
+    if len({*ids.values()}) < len(ids):
+        raise RunFolderError(f"{origin} is damaged: two tokens have one id")
+    n_tokens = library.get_vocab_size(with_added_tokens=False)
+    for token in content["added_tokens"]:
+        text, place = token["content"], token["id"]
+        given = library.token_to_id(text)
+        if given != place:
+            raise RunFolderError(
+                f"{origin}: the added token {text!r} has the id {place}, but the tokenizers library gives it "
+                f"{given}: ids of added tokens must follow the others without a gap"
+            )
+        if text not in ids and ids and n_tokens <= max(ids.values()):
+            raise RunFolderError(f"{origin}: the added token {text!r} comes after ids with gaps")
+
+
+def _without_special(content: Content, special: Mapping[str, int]) -> Content:
+    """The content with the special tokens of its model named so that no text is one."""
+    model = content["model"]
+    kept = {model.get("unk_token")} if model["type"] != "BPE" else _used(model)
+    # Nobody can write a name that is drawn when the file is read.
+    names = {text: f"{text}{secrets.token_hex(16)}" for text in special if text not in kept}
+    vocab = model["vocab"]
+    if isinstance(vocab, dict):
+        vocab = {names.get(text, text): place for text, place in vocab.items()}
+    else:
+        vocab = [[names.get(text, text), score] for text, score in vocab]
+    return {**content, "added_tokens": [], "post_processor": None, "model": {**model, "vocab": vocab}}
+
+
+def _used(model: Content) -> set[str]:
+    """The texts that the merges of a BPE need by their names, and that of the unknown token."""
+    pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
+    return {model.get("unk_token"), *(text for pair in pairs for text in (*pair, "".join(pair)))}
