@@ -1,22 +1,28 @@
-"""The tokenizer against its peers: training, encoding on one thread, and batches on two.
+"""The tokenizer against its peers: encoding on one thread, short texts on two, and training.
 
-    python benchmarks/tokenizer.py [--megabytes 10] [--rounds 5]
+    python benchmarks/tokenizer.py [--megabytes 16] [--rounds 5] [--only encode batch train]
 
-Texts are the modules of the standard library, and where HORNBOOK_DATA names a folder of real texts, its
-English and its mixed languages too. Ours and the peer run in turn, on the same texts and with the same
-vocabulary; the table gives the median MB/s of each, and how many times faster ours is in the median round and
-at best. The ids are compared first, so that a fast wrong answer is no answer.
+Texts are the modules of the standard library, and where HORNBOOK_DATA names a folder of real texts, English
+books, many languages, and the languages among these that are not written in Latin letters. Contenders run in
+turn, on the same texts and with the same vocabulary; the table gives the median MB/s of each, and how many
+times faster ours is in the median round and at best. The ids are compared first, so that a fast wrong answer
+is no answer. Ours forgets before each round the words it has met: every round reads new text.
+Contenders that are not installed are left out, and so are the published vocabularies where they are not at hand.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -25,35 +31,51 @@ import tokenizers
 from pairs import at_best, in_turn, seconds, times_faster
 
 from hornbook.tokenizer import PATTERNS, Tokenizer
+from hornbook.tokenizer.byte_level import ByteLevel
 
 Work = Callable[[], object]
+
+FILES = {"gpt2": "r50k_base", "cl100k": "cl100k_base", "o200k": "o200k_base"}
+LATIN = {"deu", "eng", "fin", "fra", "hau", "ind", "ita", "pol", "por", "quy", "spa", "swh", "tur", "vie", "yor"}
+"""Languages in Latin letters, by the first letters of their files."""
 
 
 def main() -> None:
     """Run every contest and print a line for each."""
-    parser = argparse.ArgumentParser(description="Time Hornbook's tokenizer against tiktoken and tokenizers.")
-    parser.add_argument("--megabytes", type=float, default=10, help="how much of each kind of text")
+    parser = argparse.ArgumentParser(description="Time Hornbook's tokenizer against its peers.")
+    parser.add_argument("--megabytes", type=float, default=16, help="how much of each kind of text")
     parser.add_argument("--rounds", type=int, default=5, help="how often each contender runs")
-    parser.add_argument("--vocab-size", type=int, default=4096 + 257, help="of the vocabulary trained here")
+    parser.add_argument("--only", nargs="+", choices=CONTESTS, default=list(CONTESTS), help="these contests")
+    parser.add_argument("--vocab-size", type=int, default=32_768, help="of the vocabulary that is trained")
+    parser.add_argument("--train-once", metavar="WHO", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.train_once:
+        train_once(options.train_once, options.megabytes, options.vocab_size)
+        return
     columns = f"{'MB':>6} {'ours MB/s':>10} {'peer MB/s':>10} {'times':>6} {'at best':>7}"
     print(f"{'contest':36} {'text':10} {columns}")
-    for kind, texts in kinds_of_text(options.megabytes * 1e6):
-        ours = train(kind, texts, options.vocab_size, options.rounds)
-        for name, tokenizer in vocabularies(ours):
-            encode(kind, name, texts, tokenizer, options.rounds)
+    for contest in options.only:
+        CONTESTS[contest](options)
 
 
-def kinds_of_text(n_bytes: float) -> Iterator[tuple[str, list[str]]]:
+def kinds_of_text(megabytes: float) -> Iterator[tuple[str, list[str]]]:
     """Each kind of text that is at hand, cut to a size."""
+    n_bytes = megabytes * 1e6
     library = Path(sysconfig.get_path("stdlib"))
     modules = (file for file in sorted(library.rglob("*.py")) if "site-packages" not in file.parts)
     yield "python", take(modules, n_bytes)
     folder = os.environ.get("HORNBOOK_DATA")
     if folder:
         data = Path(folder)
-        yield "english", take(sorted((data / "gutenberg" / "clean").rglob("*.txt")), n_bytes)
-        yield "mixed", take(sorted((data / "flores200" / "devtest").iterdir()), n_bytes)
+        yield "english", take([*texts_in(data / "gutenberg" / "clean"), *texts_in(data / "litbank_novels")], n_bytes)
+        languages = texts_in(data / "flores200" / "devtest")
+        yield "mixed", take(languages + texts_in(data / "udhr") + texts_in(data / "eltec"), n_bytes)
+        yield "non-Latin", take([file for file in languages if file.name[:3] not in LATIN], n_bytes)
+
+
+def texts_in(folder: Path) -> list[Path]:
+    """The files of a folder, notes about it aside."""
+    return sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix != ".md")
 
 
 def take(files: Iterable[Path], n_bytes: float) -> list[str]:
@@ -71,69 +93,83 @@ def take(files: Iterable[Path], n_bytes: float) -> list[str]:
     return texts
 
 
-def train(kind: str, texts: Sequence[str], vocab_size: int, rounds: int) -> Tokenizer:
-    """Training against the Hugging Face library; return our tokenizer."""
-    ours = Tokenizer.train(texts, vocab_size)
-    theirs = hugging_face_trained(texts, vocab_size)
-    assert theirs.get_vocab_size() == ours.vocab_size
-    contest(
-        f"train {vocab_size}, tokenizers", kind, texts, rounds,
-        lambda: Tokenizer.train(texts, vocab_size),
-        lambda: hugging_face_trained(texts, vocab_size),
-    )  # fmt: skip
-    return ours
+# Encoding
 
 
-def hugging_face_trained(texts: Sequence[str], vocab_size: int) -> tokenizers.Tokenizer:
-    """Train their tokenizer with our settings."""
-    theirs = tokenizers.Tokenizer(tokenizers.models.BPE())
-    theirs.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        min_frequency=2,
-        special_tokens=["<|endoftext|>"],
-        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    theirs.train_from_iterator(texts, trainer)
-    return theirs
-
-
-def vocabularies(trained: Tokenizer) -> Iterator[tuple[str, Tokenizer]]:
-    """The vocabulary just trained, and the published ones at hand."""
-    yield "own", trained
+def vocabularies() -> Iterator[tuple[str, Tokenizer]]:
+    """The published vocabularies at hand, or else one that is trained."""
     folder = os.environ.get("HORNBOOK_DATA")
-    if folder:
-        files = {"gpt2": "r50k_base", "cl100k": "cl100k_base"}
-        for name, file in files.items():
-            path = Path(folder) / "tokenizers" / "tiktoken" / f"{file}.tiktoken"
-            yield name, Tokenizer.load(path, pattern=name)
+    if not folder:
+        yield "own", Tokenizer.train(next(kinds_of_text(5))[1], 32_768)
+        return
+    for name, file in FILES.items():
+        yield name, Tokenizer.load(Path(folder) / "tokenizers" / "tiktoken" / f"{file}.tiktoken", pattern=name)
 
 
-def encode(kind: str, name: str, texts: Sequence[str], ours: Tokenizer, rounds: int) -> None:
-    """Encoding against tiktoken and the Hugging Face library."""
-    theirs = as_tiktoken(ours)
-    hugging_face = as_hugging_face(ours)
-    for text in texts:
-        ids = ours.encode(text, disallowed_special=())
-        assert theirs.encode_ordinary(text) == ids
-    one_by_one: Work = lambda: [ours.encode(text, disallowed_special=()) for text in texts]  # noqa: E731
-    contest(
-        f"encode {name}, tiktoken", kind, texts, rounds,
-        one_by_one,
-        lambda: [theirs.encode_ordinary(text) for text in texts],
-    )  # fmt: skip
-    contest(
-        f"encode {name}, tokenizers", kind, texts, min(rounds, 2),
-        one_by_one,
-        lambda: [hugging_face.encode(text).ids for text in texts],
-    )  # fmt: skip
-    short = [text[at : at + 1000] for text in texts for at in range(0, len(text), 1000)]
-    contest(
-        f"1 KB texts, 2 threads {name}, tiktoken", kind, short, rounds,
-        lambda: ours.encode_batch(short, threads=2, disallowed_special=()),
-        lambda: theirs.encode_ordinary_batch(short, num_threads=2),
-    )  # fmt: skip
+def encode(options: argparse.Namespace) -> None:
+    """Whole documents on one thread."""
+    for name, ours in vocabularies():
+        theirs = as_tiktoken(ours)
+        for kind, texts in kinds_of_text(options.megabytes):
+            assert [theirs.encode_ordinary(text) for text in texts] == [encoded(ours, text) for text in texts]
+            peers: dict[str, Callable[[str], Any]] = {"tiktoken": theirs.encode_ordinary}
+            if find_spec("quicktok") and name in ("cl100k", "o200k"):
+                import quicktok
+
+                peers["quicktok"] = quicktok.get_encoding(f"{name}_base").encode_ordinary
+            for peer, work in peers.items():
+                compete(
+                    f"encode {name}, {peer}", kind, texts, options.rounds,
+                    fresh(ours, lambda: [None for text in texts if encoded(ours, text) is None]),
+                    lambda work=work: [None for text in texts if work(text) is None],
+                )  # fmt: skip
+            compete(
+                f"encode_array {name}, tiktoken", kind, texts, options.rounds,
+                fresh(ours, lambda: [ours.encode_array(text, disallowed_special=()) for text in texts]),
+                lambda: [theirs.encode_to_numpy(text, disallowed_special=()) for text in texts],
+            )  # fmt: skip
+        slowest(name, ours, options)
+
+
+def slowest(name: str, ours: Tokenizer, options: argparse.Namespace) -> None:
+    """The Hugging Face library, on a tenth of the text."""
+    theirs = as_hugging_face(ours)
+    for kind, texts in kinds_of_text(options.megabytes / 10):
+        compete(
+            f"encode {name}, tokenizers", kind, texts, options.rounds,
+            fresh(ours, lambda: [None for text in texts if encoded(ours, text) is None]),
+            lambda: [None for text in texts if theirs.encode(text).ids is None],
+        )  # fmt: skip
+
+
+def batch(options: argparse.Namespace) -> None:
+    """Texts of 1 KB on two threads."""
+    for name, ours in vocabularies():
+        theirs = as_tiktoken(ours)
+        for kind, texts in kinds_of_text(options.megabytes / 4):
+            short = [text[at : at + 1000] for text in texts for at in range(0, len(text), 1000)]
+            compete(
+                f"1 KB texts, 2 threads {name}, tiktoken", kind, short, options.rounds,
+                fresh(ours, lambda: ours.encode_batch(short, threads=2, disallowed_special=())),
+                lambda: theirs.encode_ordinary_batch(short, num_threads=2),
+            )  # fmt: skip
+
+
+def encoded(ours: Tokenizer, text: str) -> list[int]:
+    """The ids of a text in which special tokens are plain text."""
+    return ours.encode(text, disallowed_special=())
+
+
+def fresh(ours: Tokenizer, work: Work) -> Work:
+    """Work that begins with a memory of no words."""
+
+    def begin() -> object:
+        engine = ours._engine
+        assert isinstance(engine, ByteLevel)
+        engine.forget()
+        return work()
+
+    return begin
 
 
 def as_tiktoken(ours: Tokenizer) -> tiktoken.Encoding:
@@ -151,13 +187,89 @@ def as_hugging_face(ours: Tokenizer) -> tokenizers.Tokenizer:
         return tokenizers.Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
 
 
-def contest(label: str, kind: str, texts: Sequence[str], rounds: int, ours: Work, peer: Work) -> None:
+# Training, in processes of their own, so that the largest memory of each can be told
+
+
+def train(options: argparse.Namespace) -> None:
+    """All kinds of text together, against the Hugging Face library and rustbpe."""
+    contenders = ["hornbook", "tokenizers", *(["rustbpe"] if find_spec("rustbpe") else [])]
+    runs = in_turn([lambda who=who: trained_apart(who, options) for who in contenders], options.rounds)
+    megabytes = runs[0][0][2]
+    ours = [run[0] for run in runs[0]]
+    for who, measured in zip(contenders[1:], runs[1:], strict=True):
+        peer = [run[0] for run in measured]
+        speeds = f"{megabytes / median(ours):10.1f} {megabytes / median(peer):10.1f}"
+        ratios = f"{times_faster(ours, peer):6.1f} {at_best(ours, peer):7.1f}"
+        print(f"{f'train {options.vocab_size}, {who}':36} {'all':10} {megabytes:6.1f} {speeds} {ratios}")
+    for who, measured in zip(contenders, runs, strict=True):
+        print(f"  most memory above the texts', {who}: {median(run[1] for run in measured):.0f} MiB")
+
+
+def trained_apart(who: str, options: argparse.Namespace) -> tuple[float, float, float]:
+    """Seconds, MiB above what the texts take, and megabytes of text of one training in a process of its own."""
+    command = [sys.executable, __file__, "--train-once", who, "--megabytes", str(options.megabytes)]
+    command += ["--vocab-size", str(options.vocab_size)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    taken, mib, megabytes = map(float, done.stdout.split())
+    return taken, mib, megabytes
+
+
+def train_once(who: str, megabytes: float, vocab_size: int) -> None:
+    """Train once and print seconds, MiB and megabytes of text."""
+    from pairs import peak_mib
+    from resource import RUSAGE_SELF
+
+    texts = [text for _, kind in kinds_of_text(megabytes) for text in kind]
+    if who == "hornbook":
+        Tokenizer.train(["compiled code is loaded first", "as that of the peers is"], 270)
+    before = peak_mib(RUSAGE_SELF)
+    taken = seconds(lambda: TRAINERS[who](texts, vocab_size))
+    n_bytes = sum(len(text.encode()) for text in texts)
+    print(taken, peak_mib(RUSAGE_SELF) - before, n_bytes / 1e6)
+
+
+def hugging_face_trained(texts: Sequence[str], vocab_size: int) -> object:
+    """Train the Hugging Face library's tokenizer with our settings, on all processors."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    theirs = tokenizers.Tokenizer(tokenizers.models.BPE())
+    theirs.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    theirs.train_from_iterator(texts, trainer)
+    return theirs
+
+
+def rustbpe_trained(texts: Sequence[str], vocab_size: int) -> object:
+    """Train rustbpe's tokenizer."""
+    import rustbpe
+
+    theirs = rustbpe.Tokenizer()
+    theirs.train_from_iterator(iter(texts), vocab_size, pattern=PATTERNS["gpt2"])
+    return theirs
+
+
+TRAINERS: dict[str, Callable[[Sequence[str], int], object]] = {
+    "hornbook": Tokenizer.train,
+    "tokenizers": hugging_face_trained,
+    "rustbpe": rustbpe_trained,
+}
+
+
+def compete(label: str, kind: str, texts: Sequence[str], rounds: int, ours: Work, peer: Work) -> None:
     """Run both in turn and print the median speeds and the median ratio."""
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     times = in_turn([lambda: seconds(ours), lambda: seconds(peer)], rounds)
     mine, other = (median(megabytes / taken for taken in column) for column in times)
     ratios = f"{times_faster(*times):6.1f} {at_best(*times):7.1f}"
     print(f"{label:36} {kind:10} {megabytes:6.1f} {mine:10.1f} {other:10.1f} {ratios}", flush=True)
+
+
+CONTESTS: dict[str, Callable[[argparse.Namespace], None]] = {"encode": encode, "batch": batch, "train": train}
 
 
 if __name__ == "__main__":

@@ -111,6 +111,11 @@ class ByteLevel:
         memory.rest()
         self._memories.append(memory)
 
+    def forget(self) -> None:
+        """Forget the words met so far. Ids do not depend on them, only speed and memory do."""
+        for memory in self._memories:
+            memory.forget()
+
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of one id; of a special token, its text."""
         place = operator.index(token)

@@ -1,10 +1,11 @@
 """The fast encoder: words are looked up, and only words never seen before are merged.
 
-Encoding is a few passes over blocks of words: split the text (`split.py`), find the entry of each word in a
-table of the words met so far (`words.py`), merge the words that have just got theirs, write out the ids of all.
-An entry holds up to three ids, which are what most words have; more are kept aside. A word of some bytes is merged by
-looking for the pair of smallest rank again and again, a long one through a heap, so that a megabyte of one
-letter takes n log n steps and not n squared. The ids are those of `reference.py`.
+Encoding is three passes over blocks of words: split the text (`split.py`), find the entry of each word in a
+table of words (`words.py`), which begins with all tokens of the vocabulary, and write out the ids; words that
+have just got their entry are merged first. An entry holds up to three ids, which are what most words
+have; more are kept aside. A word of some bytes is merged by looking for the pair of smallest rank again and
+again, a long one through a heap, so that a megabyte of one letter takes n log n steps and not n squared. The
+ids are those of `reference.py`.
 """
 
 from __future__ import annotations
@@ -14,78 +15,95 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hornbook.tokenizer.jit import Bytes, Int32s, Int64s, Integer, UInt64s, jit
+from hornbook.tokenizer.jit import Bools, Bytes, Int32s, Int64s, Integer, UInt32s, UInt64s, inlined, jit
 from hornbook.tokenizer.vocabulary import Vocabulary
-from hornbook.tokenizer.words import ABSENT, Texts, WordTable, lay_out
+from hornbook.tokenizer.words import Texts, WordTable, lay_out
 
-MEMORY_BYTES = 1 << 25
-"""A memory of more bytes is forgotten, and the room for ids is given back."""
+MEMORY_WORDS = 1 << 19
+"""A memory of more words is forgotten."""
+ROOM = 1 << 22
+"""More room than for so many ids is given back after a text."""
 REMEMBERED = 128
 """Words of more bytes are merged each time; they seldom come back."""
 INLINE = 3
 """The ids that an entry has room for."""
 
-SHORT = 96
+TOKEN_BITS, RANK_BITS, PLACE_BITS = 22, 20, 7
+"""The widths of a token and a rank in a slot of the table of merges, and of a place in a short word."""
+SHORT = 1 << PLACE_BITS
 """Words of fewer bytes are merged without a heap."""
-NEVER = np.int64(np.iinfo(np.int64).max)
-"""The value of a pair that no merge makes."""
-FREE = np.int64(-1)
+NO_RANK = (1 << RANK_BITS) - 1
+"""The rank of a pair that is not merged."""
+NEVER = np.int32(NO_RANK << PLACE_BITS)
+"""From this on, an order is that of a pair that is not merged."""
+FREE = np.uint32(0xFFFFFFFF)
+NO_TOKEN = (1 << TOKEN_BITS) - 1
+"""What stands beyond the ends of a word; no merge has it."""
 LOW_HALF = np.int64(0xFFFFFFFF)
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN, ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(1)
 
 
 class Merges(NamedTuple):
-    """The merges as tables; a value is the rank in the high half and the token made in the low one."""
+    """The merges as tables. A rank here is one of the numbers 0, 1, 2 ... in the order of the vocabulary's ranks."""
 
     byte_ids: Int32s
     """The id of each byte."""
-    byte_pairs: Int64s
-    """The value of each pair of bytes, by the first times 256 plus the second."""
-    pairs: Int64s
-    """An open hash table: a pair, left token in the high half and right one in the low half, or FREE; its value."""
+    byte_ranks: Int32s
+    """The rank of each pair of bytes, by the first times 256 plus the second, or NONE."""
+    marked_ranks: UInt32s
+    """An open hash table: the rank of a pair in the low bits and a few bits of the pair's hash above; or FREE."""
+    pairs: UInt64s
+    """The pairs themselves, slot by slot: left token in the high bits, right token in the low ones."""
+    made: Int32s
+    """The token that each rank makes."""
 
 
 class Memory:
     """The words that one thread has met, and their ids; and its room to work in."""
 
-    def __init__(self, longest: int) -> None:
-        self._longest = longest
-        self.out = np.empty(1 << 12, np.int32)
-        """The ids of the texts at hand."""
-        self.numbers, self.fresh = np.empty(0, np.int32), np.empty(0, np.int32)
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew."""
-        self.words = WordTable(longest=self._longest)
+    def __init__(self, longest: int, known: WordTable | None = None) -> None:
+        self.words = WordTable(longest=longest, known=known)
         self.ids = np.empty(1 << 12, np.int32)
         """The ids of words that have more than an entry takes."""
         self.n_ids = 0
+        self.out = np.empty(1 << 12, np.int32)
+        """The ids of the texts at hand."""
+        self.numbers, self.fresh = np.empty(0, np.int32), np.empty(0, np.int32)
 
-    def make_room(self, n_words: int, n_bytes: int, n_out: int) -> None:
-        """Make room for a block: no word has more ids than bytes."""
+    def forget(self) -> None:
+        """Begin anew, in the room there is."""
+        self.words.clear()
+        self.n_ids = 0
+
+    def learn(self, texts: Texts, start: int, ends: Int64s) -> int:
+        """Number the words of a block, and make room for what they need; return how many are fresh."""
+        n_words, n_bytes = len(ends), int(ends[-1]) - start
         if n_words > len(self.numbers):
             self.numbers, self.fresh = np.empty(2 * n_words, np.int32), np.empty(2 * n_words, np.int32)
+        n_fresh = self.words.enter(texts.chunks, start, ends, self.numbers, self.fresh)
+        # No word has more ids than bytes, and where it has no entry their count goes before them.
+        needed = self.n_ids + 2 * n_bytes + INLINE if n_fresh else 0
+        if needed > len(self.ids):
+            self.ids = _larger(self.ids, self.n_ids, 2 * needed)
+        return n_fresh
+
+    def make_room(self, n_out: int, n_bytes: int) -> None:
+        """Make room for the ids of a block after those that are written."""
         if n_out + n_bytes + INLINE > len(self.out):
-            self.out = _larger(self.out, n_out, n_bytes)
+            self.out = _larger(self.out, n_out, 2 * (n_out + n_bytes + INLINE))
 
-    def make_room_aside(self, n_bytes: int) -> None:
-        """Make room for the ids of fresh words of so many bytes; each may be led by their count."""
-        if self.n_ids + 2 * n_bytes + INLINE > len(self.ids):
-            self.ids = _larger(self.ids, self.n_ids, 2 * n_bytes)
-
-    def is_large(self) -> bool:
+    def is_full(self) -> bool:
         """Whether it should be forgotten."""
-        return self.words.n_bytes + self.ids.nbytes > MEMORY_BYTES
+        return len(self.words) > MEMORY_WORDS or self.n_ids > 4 * MEMORY_WORDS
 
     def rest(self) -> None:
         """Keep no more room than the next text will probably need."""
-        if self.out.nbytes > MEMORY_BYTES:
+        if len(self.out) > ROOM:
             self.out = np.empty(1 << 12, np.int32)
 
 
-def _larger(array: Int32s, used: int, more: int) -> Int32s:
-    larger = np.empty(2 * (used + more + INLINE), np.int32)
+def _larger(array: Int32s, used: int, size: int) -> Int32s:
+    larger = np.empty(size, np.int32)
     larger[:used] = array[:used]
     return larger
 
@@ -96,17 +114,21 @@ class Encoder:
     def __init__(self, vocabulary: Vocabulary) -> None:
         ids = vocabulary.ordinary_ids()
         byte_ids = np.array([ids[bytes([byte])] for byte in range(256)], np.int32)
-        values = vocabulary.ranks.astype(np.int64) << 32 | vocabulary.merged()
-        pairs = _pair_table(vocabulary.left, vocabulary.right, values)
-        byte_pairs = np.empty(1 << 16, np.int64)
-        _look_up_bytes(byte_ids, pairs, byte_pairs)
-        self._merges = Merges(byte_ids, byte_pairs, pairs)
-        self._whole = _token_table(ids) if vocabulary.whole_words else None
-        self._longest = max(REMEMBERED, max(map(len, ids)))
+        left, right, made = vocabulary.left, vocabulary.right, vocabulary.merged()
+        different, ranks = np.unique(vocabulary.ranks, return_inverse=True)
+        assert len(different) <= NO_RANK and len(vocabulary.tokens) <= NO_TOKEN
+        self._merges = _tables(byte_ids, left, right, made, ranks)
+        if len(different) < len(ranks):
+            texts = lay_out([vocabulary.tokens[token] for token in self._merges.made])
+            used = _used(texts, self._merges, left, right, ranks)
+            self._merges = _tables(byte_ids, left[used], right[used], made[used], ranks[used])
+        # A memory takes words as long as any token, since these may be whole words.
+        self._longest = max(REMEMBERED, *map(len, ids))
+        self._tokens = self._single_tokens(ids, vocabulary.whole_words)
 
     def memory(self) -> Memory:
-        """Return a new memory; it takes words as long as any token, since these may be whole words."""
-        return Memory(self._longest)
+        """Return a new memory, which knows the tokens."""
+        return Memory(self._longest, self._tokens)
 
     def encode(self, texts: Texts, blocks: Iterator[Int64s], memory: Memory) -> tuple[Int32s, Int64s]:
         """Return the ids of some texts one after another, a view into the memory, and where each text's end.
@@ -118,122 +140,151 @@ class Encoder:
         stops = np.empty(len(texts.bounds), np.int64)
         start = n_out = 0
         for ends in blocks:
-            if memory.is_large():
+            if memory.is_full():
                 memory.forget()
-            memory.make_room(len(ends), int(ends[-1]) - start, n_out)
-            numbers = memory.numbers
-            n_fresh = memory.words.enter(texts.chunks, start, ends, numbers, memory.fresh)
-            n_kept = memory.n_ids
-            if n_fresh:
-                n_kept = self._merge_fresh(texts, start, ends, memory, memory.fresh[:n_fresh])
-            _write_out(ends, texts.bounds, numbers, memory.words.entries, memory.ids, memory.out, stops, state)
-            memory.n_ids = n_kept
+            n_fresh = memory.learn(texts, start, ends)
+            memory.make_room(n_out, int(ends[-1]) - start)
+            memory.n_ids = _write_ids(
+                texts, ends, memory.numbers, memory.fresh[:n_fresh], memory.words.entries,
+                memory.ids, memory.n_ids, self._merges, memory.out, stops, state,
+            )  # fmt: skip
             _, start, n_out = state.tolist()
         stops[state[0] :] = n_out
         return memory.out[:n_out], stops
 
-    def _merge_fresh(self, texts: Texts, start: int, ends: Int64s, memory: Memory, fresh: Int32s) -> int:
-        """Find the ids of words that are new to a memory; return how many ids aside are to be kept."""
-        starts, stops = np.where(fresh > 0, ends[fresh - 1], start), ends[fresh]
-        memory.make_room_aside(int((stops - starts).sum()))
-        whole = np.full(len(fresh), ABSENT, np.int32)
-        if self._whole is not None:
-            numbers = self._whole.find(texts.chunks, starts, stops)
-            whole = np.where(numbers >= 0, self._whole.entries[numbers, 2].astype(np.int32), np.int32(ABSENT))
-        return _merge_fresh(
-            texts.data, starts, stops, fresh, whole, self._merges,
-            memory.numbers, memory.words.entries, memory.ids, memory.n_ids,
+    def _single_tokens(self, tokens: dict[bytes, int], whole_words: bool) -> WordTable:
+        """The tokens as words: each its own id, or what its merges make of it where that is one token."""
+        texts, memory = lay_out(list(tokens)), Memory(self._longest)
+        n_words = memory.learn(texts, 0, texts.bounds)
+        entries = memory.words.entries
+        if whole_words:
+            entries[:n_words, 2] = np.fromiter(tokens.values(), np.uint64, n_words)
+            entries[:n_words, 3] = 1 << 32
+            return memory.words
+        _merge_fresh(
+            texts.data, 0, texts.bounds, memory.fresh[:n_words], self._merges,
+            memory.numbers, entries, memory.ids, 0,
         )  # fmt: skip
+        return memory.words.only(entries[:n_words, 3] >> np.uint64(32) == 1)
 
 
-def _token_table(ids: dict[bytes, int]) -> WordTable:
-    """All tokens as words, with their ids."""
-    texts = lay_out(list(ids))
-    table, numbers = WordTable(len(ids)), np.empty(len(ids), np.int32)
-    table.enter(texts.chunks, 0, texts.bounds, numbers, numbers.copy())
-    table.entries[numbers, 2] = np.fromiter(ids.values(), np.uint64, len(ids))
-    return table
+def _tables(byte_ids: Int32s, left: Int32s, right: Int32s, made: Int32s, ranks: Int64s) -> Merges:
+    """Lay out merges for the compiled code."""
+    n_slots = 1 << (2 * len(ranks)).bit_length()
+    by_rank = np.zeros(int(ranks.max(initial=-1)) + 1, np.int32)
+    by_rank[ranks] = made
+    merges = Merges(
+        byte_ids, np.empty(1 << 16, np.int32), np.full(n_slots, FREE, np.uint32),
+        np.zeros(n_slots, np.uint64), by_rank,
+    )  # fmt: skip
+    _fill(merges, left, right, ranks)
+    return merges
 
 
-def _pair_table(left: Int32s, right: Int32s, values: Int64s) -> Int64s:
-    """A hash table from a pair of tokens to rank and merged token, at most half full."""
-    pairs = np.full(2 << (2 * len(left) + 2).bit_length(), FREE, np.int64)
-    pairs[1::2] = NEVER
-    _fill(pairs, left.astype(np.int64) << 32 | right, values)
-    return pairs
+@inlined
+def _rank(merges: Merges, left: Integer, right: Integer) -> Integer:
+    """The rank of a pair, or NO_RANK.
 
-
-@jit
-def _slot(pairs: Int64s, pair: Integer) -> Integer:
-    """Where a pair stands in a table, or the free place where it belongs."""
-    mask = np.uint64(len(pairs) - 2)
-    slot = ((np.uint64(pair) * GOLDEN) >> np.uint64(31)) & mask
-    while pairs[slot] != pair and pairs[slot] != FREE:
-        slot = (slot + np.uint64(2)) & mask
-    return slot
-
-
-@jit
-def _fill(table: Int64s, pairs: Int64s, values: Int64s) -> None:
-    for index in range(len(pairs)):
-        slot = _slot(table, pairs[index])
-        table[slot], table[slot + np.uint64(1)] = pairs[index], values[index]
-
-
-@jit
-def _value(pairs: Int64s, left: Integer, right: Integer) -> Integer:
-    """The rank of a pair in the high half and the token it makes in the low one."""
-    return pairs[_slot(pairs, np.int64(left) << 32 | np.int64(right)) + np.uint64(1)]
+    What is waited for is the small table, which a processor's cache may hold; the check of the pair in the large
+    one is expected to succeed, so that work goes on meanwhile.
+    """
+    pair = np.uint64(left) << TOKEN_BITS | np.uint64(right)
+    mixed = pair * GOLDEN
+    mask = np.uint64(len(merges.pairs) - 1)
+    slot, mark = (mixed >> np.uint64(24)) & mask, np.uint32(mixed >> np.uint64(52))
+    while merges.marked_ranks[slot] != FREE:
+        marked = merges.marked_ranks[slot]
+        if marked >> RANK_BITS == mark and merges.pairs[slot] == pair:
+            return np.int64(marked & NO_RANK)
+        slot = (slot + ONE) & mask
+    return np.int64(NO_RANK)
 
 
 @jit
-def _look_up_bytes(byte_ids: Int32s, pairs: Int64s, byte_pairs: Int64s) -> None:
-    for left in range(256):
-        for right in range(256):
-            byte_pairs[left << 8 | right] = _value(pairs, byte_ids[left], byte_ids[right])
+def _fill(merges: Merges, left: Int32s, right: Int32s, ranks: Int64s) -> None:
+    """Enter all merges into the hash table, and those of bytes into their own table."""
+    mask = np.uint64(len(merges.pairs) - 1)
+    for merge in range(len(ranks)):
+        pair = np.uint64(left[merge]) << TOKEN_BITS | np.uint64(right[merge])
+        mixed = pair * GOLDEN
+        slot = (mixed >> np.uint64(24)) & mask
+        while merges.marked_ranks[slot] != FREE:
+            slot = (slot + ONE) & mask
+        merges.pairs[slot] = pair
+        merges.marked_ranks[slot] = mixed >> np.uint64(52) << RANK_BITS | np.uint64(ranks[merge])
+    for first in range(256):
+        for second in range(256):
+            rank = _rank(merges, merges.byte_ids[first], merges.byte_ids[second])
+            merges.byte_ranks[first << 8 | second] = rank
+
+
+@jit
+def _used(texts: Texts, merges: Merges, left: Int32s, right: Int32s, ranks: Int64s) -> Bools:
+    """Which merges of a table of ranks are ever done; `texts` are the tokens that the ranks make.
+
+    Two tokens merge where their bytes are a token, so most tokens could be made in several ways. But all that
+    is merged within a token's bytes before it is made has smaller ranks than it, whatever stands around them, so
+    it is always made of the same two.
+    """
+    links, order = np.empty((3, SHORT + 1), np.int32), np.empty(SHORT + 16, np.int32)
+    parts = np.empty((len(texts.bounds), SHORT), np.int32)
+    start = np.int64(0)
+    for rank in range(len(texts.bounds)):
+        n_bytes = texts.bounds[rank] - start
+        parts[rank, :2] = NO_TOKEN
+        if n_bytes < SHORT:
+            _merge_short(texts.data, start, n_bytes, merges, parts[rank], links, order, rank)
+        start = texts.bounds[rank]
+    used = np.empty(len(ranks), np.bool_)
+    for merge in range(len(ranks)):
+        first, second = parts[ranks[merge], 0], parts[ranks[merge], 1]
+        used[merge] = first == NO_TOKEN or (first == left[merge] and second == right[merge])
+    return used
 
 
 @jit
 def _merge_short(
-    data: Bytes, start: Integer, n_ids: Integer, merges: Merges, ids: Int32s, links: Int32s, order: Int64s
-) -> Integer:
-    """The ids of a word of few bytes: all pairs are looked at in every round."""
+    data: Bytes, start: Integer, n_ids: Integer, merges: Merges, ids: Int32s, links: Int32s, order: Int32s,
+    limit: Integer,
+) -> Integer:  # fmt: skip
+    """The ids of a word of few bytes, by the merges of ranks below a limit: in every round all pairs are looked at.
+
+    A place behind the last holds no token, so that the ends of the word need no branches, which a processor
+    could not foresee.
+    """
+    tokens, after, before = links[0], links[1], links[2]
     n_places = n_ids
-    made, after, before = links[0], links[1], links[2]
     for at in range(n_places):
-        ids[at] = merges.byte_ids[data[start + at]]
+        tokens[at] = merges.byte_ids[data[start + at]]
         after[at], before[at] = at + 1, at - 1
-    order[n_places - 1] = NEVER
+    tokens[n_places], after[n_places], before[0] = NO_TOKEN, n_places, n_places
+    # Rank and place in one number: the smallest is the leftmost pair of the smallest rank.
+    n_orders = (n_places + 15) & ~15
     for at in range(n_places - 1):
-        value = merges.byte_pairs[np.int64(data[start + at]) << 8 | np.int64(data[start + at + 1])]
-        made[at] = value & LOW_HALF
-        order[at] = NEVER if value == NEVER else (value >> 32) << 32 | at
+        rank = merges.byte_ranks[np.int64(data[start + at]) << 8 | np.int64(data[start + at + 1])]
+        order[at] = rank << PLACE_BITS | at
+    for at in range(n_places - 1, n_orders):
+        order[at] = NEVER
     while True:
-        # Rank and place in one number: the smallest is the leftmost pair of the smallest rank.
-        best = NEVER
-        for at in range(n_places):
-            best = min(best, order[at])
-        if best == NEVER:
+        first = NEVER
+        for at in range(n_orders):
+            first = min(first, order[at])
+        if first >= limit << PLACE_BITS:
             break
-        place = best & LOW_HALF
-        ids[place] = made[place]
-        gone = after[place]
-        after[place] = after[gone]
+        place = first & (SHORT - 1)
+        tokens[place] = merges.made[first >> PLACE_BITS]
+        gone, left = after[place], before[place]
+        right = after[gone]
+        after[place], before[right] = right, place
         order[gone] = NEVER
         n_ids -= 1
-        if after[place] < n_places:
-            before[after[place]] = place
-        for changed in (before[place], np.int32(place)):
-            if changed >= 0:
-                order[changed] = NEVER
-                if after[changed] < n_places:
-                    value = _value(merges.pairs, ids[changed], ids[after[changed]])
-                    if value != NEVER:
-                        made[changed] = value & LOW_HALF
-                        order[changed] = (value >> 32) << 32 | np.int64(changed)
+        rank = _rank(merges, tokens[place], tokens[right])
+        order[place] = rank << PLACE_BITS | place
+        rank = _rank(merges, tokens[left], tokens[place])
+        order[left] = rank << PLACE_BITS | left
     at = 0
     for index in range(n_ids):
-        ids[index] = ids[at]
+        ids[index] = tokens[at]
         at = after[at]
     return n_ids
 
@@ -268,41 +319,42 @@ def _drop_first(heap: Int64s, n_items: Integer) -> Integer:
 
 
 @jit
-def _merge_long(data: Bytes, start: Integer, n_ids: Integer, merges: Merges, ids: Int32s) -> Integer:
+def _merge_long(
+    data: Bytes, start: Integer, n_ids: Integer, merges: Merges, ids: Int32s
+) -> Integer:
     """The same for words of any length: a heap of (rank, place), and links over the places merged away."""
     for at in range(n_ids):
         ids[at] = merges.byte_ids[data[start + at]]
     after = np.arange(1, n_ids + 1)
     before = np.arange(-1, n_ids - 1)
-    pairs = np.full(n_ids, NEVER, np.int64)
+    ranks = np.full(n_ids, NO_RANK, np.int64)
     # Each merge takes a pair away and adds two at most.
     heap = np.empty(3 * n_ids, np.int64)
     n_items = 0
     for at in range(n_ids - 1):
-        pairs[at] = _value(merges.pairs, ids[at], ids[at + 1])
-        if pairs[at] != NEVER:
-            n_items = _push(heap, n_items, (pairs[at] >> 32) << 32 | at)
+        ranks[at] = _rank(merges, ids[at], ids[at + 1])
+        if ranks[at] != NO_RANK:
+            n_items = _push(heap, n_items, ranks[at] << 32 | at)
     n_places = n_ids
     while n_items > 0:
         rank, at = heap[0] >> 32, heap[0] & LOW_HALF
         n_items = _drop_first(heap, n_items)
-        if pairs[at] == NEVER or pairs[at] >> 32 != rank:
+        if ranks[at] != rank:
             continue  # One of the two tokens was merged with another meanwhile.
         gone = after[at]
-        ids[at] = pairs[at] & LOW_HALF
-        pairs[gone] = NEVER
+        ids[at] = merges.made[rank]
+        ranks[gone] = NO_RANK
         after[at] = after[gone]
         n_ids -= 1
         if after[at] < n_places:
             before[after[at]] = at
         for changed in (before[at], at):
             if changed >= 0:
-                following = after[changed]
-                pairs[changed] = NEVER
-                if following < n_places:
-                    pairs[changed] = _value(merges.pairs, ids[changed], ids[following])
-                if pairs[changed] != NEVER:
-                    n_items = _push(heap, n_items, (pairs[changed] >> 32) << 32 | changed)
+                ranks[changed] = NO_RANK
+                if after[changed] < n_places:
+                    ranks[changed] = _rank(merges, ids[changed], ids[after[changed]])
+                if ranks[changed] != NO_RANK:
+                    n_items = _push(heap, n_items, ranks[changed] << 32 | changed)
     at = 0
     for index in range(n_ids):
         ids[index] = ids[at]
@@ -312,68 +364,70 @@ def _merge_long(data: Bytes, start: Integer, n_ids: Integer, merges: Merges, ids
 
 @jit
 def _merge(
-    data: Bytes, start: Integer, n_bytes: Integer, merges: Merges, ids: Int32s, links: Int32s, order: Int64s
+    data: Bytes, start: Integer, n_bytes: Integer, merges: Merges, ids: Int32s, links: Int32s, order: Int32s
 ) -> Integer:
     """Write the ids of a word to `ids` and return how many; `links` and `order` are scratch."""
     if n_bytes < SHORT:
-        return _merge_short(data, start, n_bytes, merges, ids, links, order)
+        return _merge_short(data, start, n_bytes, merges, ids, links, order, NO_RANK)
     return _merge_long(data, start, n_bytes, merges, ids)
 
 
 @jit
 def _merge_fresh(
-    data: Bytes, starts: Int64s, stops: Int64s, fresh: Int32s, whole: Int32s, merges: Merges,
+    data: Bytes, start: Integer, ends: Int64s, fresh: Int32s, merges: Merges,
     numbers: Int32s, entries: UInt64s, ids: Int32s, n_ids: Integer,
 ) -> Integer:  # fmt: skip
-    """Find the ids of words that have just been met and write them into their entries, or aside where these are too small.
+    """Find the ids of words just met and write them into their entries, or aside where these are too small.
 
     A word without an entry gets all its ids aside, their count first, and in the place of its number stands
     where: -2 for the first place, -3 for the second ... Return how many ids aside belong to entries.
     """
-    links, order = np.empty((3, SHORT), np.int32), np.empty(SHORT, np.int64)
-    for with_number in (True, False):
+    links, order = np.empty((3, SHORT + 1), np.int32), np.empty(SHORT + 16, np.int32)
+    for with_entry in (True, False):
         n_kept = n_ids
-        for index in range(len(fresh)):
-            word = fresh[index]
-            if (numbers[word] >= 0) != with_number:
+        for word in fresh:
+            if (numbers[word] >= 0) != with_entry:
                 continue
-            place = ids[n_ids:] if with_number else ids[n_ids + 1 :]
-            count = np.int64(1)
-            if whole[index] >= 0:
-                place[0] = whole[index]
-            else:
-                n_bytes = stops[index] - starts[index]
-                count = _merge(data, starts[index], n_bytes, merges, place, links, order)
-            if not with_number:
+            first = ends[word - 1] if word > 0 else start
+            place = ids[n_ids:] if with_entry else ids[n_ids + 1 :]
+            count = _merge(data, first, ends[word] - first, merges, place, links, order)
+            if not with_entry:
                 ids[n_ids] = count
                 numbers[word] = -2 - n_ids
                 n_ids += count + 1
                 continue
-            first, second = np.uint64(n_ids), np.uint64(count) << np.uint64(32)
+            low, high = np.uint64(n_ids), np.uint64(count) << np.uint64(32)
             if count > INLINE:
                 n_ids += count
             else:
                 place[count:INLINE] = 0
-                first = np.uint64(place[0]) | np.uint64(place[1]) << np.uint64(32)
-                second |= np.uint64(place[2])
-            entries[numbers[word], 2], entries[numbers[word], 3] = first, second
+                low = np.uint64(place[0]) | np.uint64(place[1]) << np.uint64(32)
+                high |= np.uint64(place[2])
+            entries[numbers[word], 2], entries[numbers[word], 3] = low, high
     return n_kept
 
 
 @jit
-def _write_out(
-    ends: Int64s, bounds: Int64s, numbers: Int32s, entries: UInt64s, ids: Int32s, out: Int32s, stops: Int64s,
-    state: Int64s,
-) -> None:  # fmt: skip
-    """Write the ids of a block of words, and where each text that ends in it has its last."""
+def _write_ids(
+    texts: Texts, ends: Int64s, numbers: Int32s, fresh: Int32s, entries: UInt64s, ids: Int32s, n_ids: Integer,
+    merges: Merges, out: Int32s, stops: Int64s, state: Int64s,
+) -> Integer:  # fmt: skip
+    """Write the ids of a block of words, and where each text that ends in it has its last.
+
+    Return how many ids are kept aside.
+    """
     text, start, n_out = state
-    bound = bounds[text]
+    if len(fresh) > 0:
+        n_ids = _merge_fresh(
+            texts.data, start, ends, fresh, merges, numbers, entries, ids, n_ids
+        )
+    bound = texts.bounds[text]
     for word in range(len(ends)):
         # The text before this word, and empty ones after it, are over.
         while start >= bound:
             stops[text] = n_out
             text += 1
-            bound = bounds[text]
+            bound = texts.bounds[text]
         start = ends[word]
         number = np.int64(numbers[word])
         if number < 0:
@@ -392,3 +446,4 @@ def _write_out(
             out[n_out + at] = ids[first + at]
         n_out += count
     state[0], state[1], state[2] = text, start, n_out
+    return n_ids

@@ -18,6 +18,8 @@ import numpy as np
 import regex
 
 from hornbook.base.errors import ConfigError, TextError, did_you_mean
+from hornbook.tokenizer.automaton import ascii_kinds, table
+from hornbook.tokenizer.characters import character_flags
 from hornbook.tokenizer.jit import Int64s
 
 if TYPE_CHECKING:
@@ -57,8 +59,7 @@ PATTERNS: dict[str, str] = {
 """The published patterns by name."""
 
 RULES = ("gpt2", "cl100k", "llama3", "qwen2", "o200k")
-COMPILED: dict[str, int] = {PATTERNS[name]: rule for rule, name in enumerate(RULES)}
-"""The rule of the compiled splitter (`split.py`) for each expression that has one."""
+"""The patterns that `split.py` knows, by the numbers it gives them."""
 
 
 class Splitter(Protocol):
@@ -103,8 +104,8 @@ def utf8(text: str) -> tuple[str, bytes]:
 
 def splitter(expression: str) -> Splitter:
     """Return the fastest exact splitter for an expression."""
-    if expression in COMPILED:
-        return _Compiled(COMPILED[expression])
+    if name_of(expression) in RULES:
+        return _Compiled(name_of(expression))
     logger.info(
         "the pattern %r has no compiled splitter: it is cut by the regex package, more slowly", expression
     )
@@ -114,19 +115,18 @@ def splitter(expression: str) -> Splitter:
 class _Compiled:
     """A published pattern, compiled."""
 
-    def __init__(self, rule: int) -> None:
-        self._rule = rule
+    def __init__(self, name: str) -> None:
+        self._rule, self._table = RULES.index(name), table(name)
 
     def __call__(self, texts: Texts) -> Iterator[Int64s]:
-        from hornbook.tokenizer.characters import character_flags
-        from hornbook.tokenizer.split import split
+        from hornbook.tokenizer.split import AT_ONCE, split
 
-        data, chunks, bounds = texts
-        flags, place = character_flags(), np.zeros(2, np.int64)
-        n_texts, n_bytes = len(bounds), int(bounds[-1]) if len(bounds) else 0
-        ends = np.empty(min(BLOCK, n_bytes), np.int64)
+        place = np.zeros(2, np.int64)
+        n_texts, n_bytes = len(texts.bounds), int(texts.bounds[-1]) if len(texts.bounds) else 0
+        ends = np.empty(min(BLOCK, n_bytes) + AT_ONCE, np.int64)
         while place[0] < n_texts:
-            if n_words := split(self._rule, data, chunks, bounds, place, flags, ends):
+            n_words = split(self._rule, texts, place, character_flags(), ascii_kinds(), self._table, ends)
+            if n_words:
                 yield ends[:n_words]
 
 

@@ -1,29 +1,32 @@
 """The compiled splitters: the published patterns as loops over UTF-8 bytes.
 
-Each takes one look at a character and decides by its flags (`characters.py`) what the pattern's alternatives decide
-by trying. Runs of ASCII letters, which most words are, are measured eight bytes at a time. Texts lie one after another in one array, followed by a few bytes that belong to none, and words never
-cross from one text into the next. A splitter stops when its array of word ends is full and goes on from there, so
-that a text of any size needs little memory.
+ASCII, which most text is, goes through an automaton that takes one byte at a time (`automaton.py`). Other text,
+and the last word of each text, is cut by functions that look at a character and decide by its flags
+(`characters.py`) what the pattern's alternatives decide by trying. Texts lie one after another in one array, and
+words never cross from one text into the next. A splitter stops when its array of word ends is full and goes
+on from there, so that a text of any size needs little memory.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from hornbook.tokenizer.automaton import AFTER_LINE, BEFORE, LINE, NEXT, ONE_EARLIER, TWO_EARLIER
 from hornbook.tokenizer.characters import LETTER, LOWER, NEWLINE, NUMBER, SIGN, SPACE, UPPER
-from hornbook.tokenizer.jit import Bytes, Int64s, Integer, UInt64s, inlined, jit
+from hornbook.tokenizer.jit import Bytes, Int32s, Int64s, Integer, UInt64s, inlined, jit
+from hornbook.tokenizer.words import Texts
 
 GPT2, CL100K, LLAMA3, QWEN2, O200K = range(5)
-"""The rules: the last three but one differ in how many digits make a word and in white space that ends a text."""
+"""The rules. The middle three differ in how many digits make a word and in white space that ends a text."""
+
+AT_ONCE = 4
+"""How many words one step of a splitter can end."""
 
 APOSTROPHE, BLANK, SLASH = ord("'"), ord(" "), ord("/")
 CASE = 0x20
 """The bit that tells small ASCII letters from capitals."""
 S, T, M, D, R, E, V, L = (ord(letter) for letter in "stmdrevl")
-A_SMALL, Z_SMALL = ord("a"), ord("z")
-EACH = np.uint64(0x0101010101010101)
-HIGH_BITS = EACH * np.uint64(0x80)
-CASES = EACH * np.uint64(CASE)
+HIGH_BITS = np.uint64(0x8080808080808080)
 ONE = np.uint64(1)
 LONG_S = (0xC5, 0xBF)
 """The UTF-8 of U+017F, which is an s when case does not matter."""
@@ -35,33 +38,6 @@ def _chunk(chunks: UInt64s, at: Integer) -> Integer:
     place, shift = np.uint64(at) >> np.uint64(3), (np.uint64(at) & np.uint64(7)) << np.uint64(3)
     # Shifted in two steps, since a shift by 64 is not defined.
     return chunks[place] >> shift | (chunks[place + ONE] << ONE) << (np.uint64(63) - shift)
-
-
-@inlined
-def _between(chunk: Integer, first: Integer, last: Integer) -> Integer:
-    """The highest bit of each byte of a chunk that is ASCII and between two letters."""
-    ascii_part = chunk & ~HIGH_BITS
-    above = ascii_part + np.uint64(0x80 - first) * EACH
-    beyond = ascii_part + np.uint64(0x7F - last) * EACH
-    return above & ~beyond & ~chunk & HIGH_BITS
-
-
-@inlined
-def _n_first(marks: Integer) -> Integer:
-    """How many bytes from the first one on have their highest bit set, without a break."""
-    lowest_gap = ~marks & HIGH_BITS
-    below = (lowest_gap & (~lowest_gap + ONE)) - ONE
-    return np.int64((((below >> np.uint64(7)) & EACH) * EACH) >> np.uint64(56)) if lowest_gap else np.int64(8)
-
-
-@inlined
-def _run_of_letters(chunks: UInt64s, at: Integer, case: Integer) -> Integer:
-    """Where the run of small ASCII letters at an offset ends, or of all with CASES; perhaps in the next text."""
-    while True:
-        n_letters = _n_first(_between(_chunk(chunks, at) | case, A_SMALL, Z_SMALL))
-        at += n_letters
-        if n_letters < 8:
-            return at
 
 
 @jit
@@ -92,7 +68,7 @@ def _run(data: Bytes, at: Integer, end: Integer, wanted: Integer, flags: Bytes) 
 
 @jit
 def _contraction(data: Bytes, at: Integer, end: Integer, any_case: bool) -> Integer:
-    """Where a contraction such as 's or 'll ends that begins with the apostrophe at an offset; else that offset."""
+    """Where the contraction ends, such as 's or 'll, whose apostrophe is at an offset; else that offset."""
     if at + 1 >= end:
         return at
     fold = CASE if any_case else 0
@@ -237,76 +213,69 @@ def _o200k_word(data: Bytes, at: Integer, end: Integer, flags: Bytes) -> Integer
     return _white_space(data, at, end, flags, True)
 
 
-@inlined
-def _plain_word(
-    rule: Integer, data: Bytes, chunks: UInt64s, at: Integer, end: Integer, flags: Bytes
+@jit
+def _ascii_words(
+    data: Bytes, at: Integer, end: Integer, kinds: Bytes, table: Int32s, ends: Int64s, n_words: Integer
 ) -> Integer:
-    """Where a word of ASCII letters ends, with the sign or blank that leads it; its beginning where it is none.
+    """Write where words end by an automaton, up to a byte beyond ASCII or the end; return how many there are.
 
-    What is asked first is the length, and only then whether all was as supposed: a processor goes on with a
-    length at once and answers questions that have mostly one answer in passing.
+    There is no branch that depends on the text but for rare ones, since a processor cannot foresee words.
     """
-    chunk = _chunk(chunks, at)
+    row = np.int64(0)
+    after_line = at
+    last = len(ends) - AT_ONCE
+    while at < end and n_words <= last:
+        byte = data[at]
+        if byte >= 0x80:
+            break
+        step = np.int64(table[row + kinds[byte]])
+        row = step & NEXT
+        if step & (AFTER_LINE | TWO_EARLIER):
+            ends[n_words] = after_line if step & AFTER_LINE else at - 2
+            n_words += 1
+        ends[n_words] = at - 1
+        n_words += (step & ONE_EARLIER) != 0
+        ends[n_words] = at
+        n_words += (step & BEFORE) != 0
+        at += 1
+        if step & LINE:
+            after_line = at
+    return n_words
+
+
+@jit
+def _word(rule: Integer, data: Bytes, at: Integer, end: Integer, flags: Bytes) -> Integer:
+    """Where a word ends."""
+    if rule == GPT2:
+        return _gpt2_word(data, at, end, flags)
     if rule == O200K:
-        capitals = _between(chunk, A_SMALL - CASE, Z_SMALL - CASE)
-        small = _between(chunk, A_SMALL, Z_SMALL)
-        lead = ~((capitals | small) >> np.uint64(7)) & ONE
-        n_letters = _n_first(capitals >> (lead << np.uint64(3)))
-        n_letters += _n_first(small >> ((lead + np.uint64(n_letters)) << np.uint64(3)))
-    else:
-        letters = _between(chunk | CASES, A_SMALL, Z_SMALL)
-        lead = ~(letters >> np.uint64(7)) & ONE
-        n_letters = _n_first(letters >> (lead << np.uint64(3)))
-    if n_letters == 0:
-        return at
-    word = at + np.int64(lead) + n_letters
-    if word - at == 8:
-        if rule == O200K:
-            if capitals >> np.uint64(63):
-                return at
-            word = _run_of_letters(chunks, word, np.uint64(0))
-        else:
-            word = _run_of_letters(chunks, word, CASES)
-    if lead and data[at] != BLANK:
-        leads = flags[data[at]] & (SPACE | SIGN | NEWLINE) in (SPACE, SIGN)
-        if rule == GPT2 or data[at] >= 0x80 or data[at] == APOSTROPHE or not leads:
-            return at
-    word = min(word, end)
-    if word < end:
-        # A letter or a mark beyond ASCII may belong to the word.
-        if data[word] >= 0x80:
-            return at
-        if rule == O200K and data[word] == APOSTROPHE:
-            return _contraction(data, word, end, True)
-    return word
+        return _o200k_word(data, at, end, flags)
+    return _cl100k_word(data, at, end, flags, 1 if rule == QWEN2 else 3, rule == CL100K)
 
 
 @jit
 def split(
-    rule: Integer, data: Bytes, chunks: UInt64s, bounds: Int64s, place: Int64s, flags: Bytes, ends: Int64s
+    rule: Integer, texts: Texts, place: Int64s, flags: Bytes, kinds: Bytes, table: Int32s, ends: Int64s
 ) -> Integer:
-    """Write where words end to `ends` until it is full or all texts are done; return how many there are.
+    """Write where words end to `ends` until it is nearly full or all texts are done; return how many there are.
 
-    `chunks` are the same bytes as `data`, eight in one; `bounds` says where each text ends in `data`; `place` is the text and the offset to go on from, and is
-    moved on.
+    `place` is the text and the offset to go on from, and is moved on.
     """
+    data, chunks, bounds = texts
     n_words = 0
     at = place[1]
     for text in range(place[0], len(bounds)):
         end = bounds[text]
         while at < end:
-            if n_words == len(ends):
+            if n_words + AT_ONCE > len(ends):
                 place[0], place[1] = text, at
                 return n_words
-            after = _plain_word(rule, data, chunks, at, end, flags)
-            if after > at:
-                at = after
-            elif rule == GPT2:
-                at = _gpt2_word(data, at, end, flags)
-            elif rule == O200K:
-                at = _o200k_word(data, at, end, flags)
-            else:
-                at = _cl100k_word(data, at, end, flags, 1 if rule == QWEN2 else 3, rule == CL100K)
+            if not _chunk(chunks, at) & HIGH_BITS:
+                before = n_words
+                n_words = _ascii_words(data, at, end, kinds, table, ends, n_words)
+                if n_words > before:
+                    at = ends[n_words - 1]
+            at = _word(rule, data, at, end, flags)
             ends[n_words] = at
             n_words += 1
     place[0], place[1] = len(bounds), at

@@ -34,28 +34,49 @@ SPREAD = np.uint64(0xC2B2AE3D27D4EB4F)
 ABSENT = -1
 """What stands for the number of a word that is not in a table."""
 
+GROUP = 64
+"""How many words are looked up together."""
+
 COUNT = 2
 """The column of an entry in which training counts."""
 
-N_WORDS, N_CHUNKS = 0, 1
+N_WORDS, N_CHUNKS, TOUCHED = 0, 1, 2
 """What the sizes of a table count: its words, and the chunks of its arena that are taken."""
+
+
+class Arrays(NamedTuple):
+    """The arrays of a table."""
+
+    entries: UInt64s
+    """The words by their numbers; the last two columns are the user's."""
+    slots: Int32s
+    """A word's number plus one, or 0 where a slot is free."""
+    arena: UInt64s
+    """The bytes of long words in chunks, the length of each before it."""
 
 
 class WordTable:
     """Numbers distinct words from 0 on, and keeps two numbers of its user's with each."""
 
-    def __init__(self, n_words: int = 1 << 12, longest: int | None = None) -> None:
+    def __init__(
+        self, n_words: int = 1 << 12, longest: int | None = None, known: WordTable | None = None
+    ) -> None:
+        self.known = known
+        """Words of this table bring their numbers along."""
         self.longest = np.iinfo(np.int64).max if longest is None else longest
         """Words of more bytes are not taken in."""
         self.entries: UInt64s = np.zeros((n_words, 4), np.uint64)
-        """The words by their numbers; the last two columns are the user's."""
         self._index = np.zeros(_power_of_two(2 * n_words), np.int32)
-        """A word's number plus one, or 0 where a slot is free."""
         self._arena: UInt64s = np.zeros(n_words, np.uint64)
-        self._sizes = np.array([0, 1])
+        self._sizes = np.array([0, 1, 0])
 
     def __len__(self) -> int:
         return int(self._sizes[N_WORDS])
+
+    def clear(self) -> None:
+        """Forget all words, and keep the room they had."""
+        self._index[:] = 0
+        self._sizes[:] = 0, 1, 0
 
     @property
     def n_bytes(self) -> int:
@@ -66,18 +87,22 @@ class WordTable:
         """Write the number of each word to `numbers`, taking in words not met before; return how many are fresh.
 
         The words lie one after another in `chunks` from the byte `start` on and end at `ends`. Fresh words
-        are those taken in, and those that are too long to be: their number is ABSENT each time. Their places
-        are written to `fresh`.
+        are those taken in that are not known, and those that are too long to be: their number is ABSENT each
+        time. Their places are written to `fresh`.
         """
         self._make_room(len(ends), int(ends[-1]) - start)
         return _enter(
-            chunks, start, ends, numbers, fresh,
-            self.entries, self._index, self._arena, self._sizes, self.longest,
+            chunks, start, ends, numbers, fresh, self._arrays, (self.known or self)._arrays,
+            self._sizes, self.longest,
         )  # fmt: skip
 
     def find(self, chunks: UInt64s, starts: Int64s, ends: Int64s) -> Int32s:
         """Return the number of each word, ABSENT for one that is not in the table."""
-        return _find(chunks, starts, ends, self.entries, self._index, self._arena)
+        return _find(chunks, starts, ends, self._arrays)
+
+    @property
+    def _arrays(self) -> Arrays:
+        return Arrays(self.entries, self._index, self._arena)
 
     def spelled(self) -> Texts:
         """Return the words by their numbers as texts one after another."""
@@ -105,8 +130,8 @@ class WordTable:
         n_entries = len(self) + n_words
         if n_entries > len(self.entries):
             self.entries = _enlarged(self.entries, len(self), 2 * n_entries)
-        if 2 * n_entries > len(self._index):
-            self._index = np.zeros(_power_of_two(4 * n_entries), np.int32)
+        if 3 * n_entries > 2 * len(self._index):
+            self._index = np.zeros(_power_of_two(2 * n_entries), np.int32)
             _fill_index(self.entries, len(self), self._index)
         n_chunks = int(self._sizes[N_CHUNKS]) + n_bytes // 8 + 2 * n_words
         if n_chunks > len(self._arena):
@@ -203,15 +228,20 @@ def _key(chunks: UInt64s, start: Integer, n_bytes: Integer) -> tuple[Integer, In
 
 
 @inlined
+def _home(low: Integer, high: Integer, slots: Int32s) -> Integer:
+    """The slot where a search for a word begins."""
+    return _mixed(low + high * SPREAD) & np.uint64(len(slots) - 1)
+
+
+@inlined
 def _seek(
-    chunks: UInt64s, start: Integer, n_bytes: Integer, low: Integer, high: Integer,
-    entries: UInt64s, index: Int32s, arena: UInt64s,
-) -> Integer:  # fmt: skip
-    """The slot of the index that leads to a word, or the free one where it belongs."""
-    mask = np.uint64(len(index) - 1)
-    slot = _mixed(low + high * SPREAD) & mask
-    while index[slot] > 0:
-        entry = np.uint64(index[slot]) - ONE
+    chunks: UInt64s, start: Integer, n_bytes: Integer, low: Integer, high: Integer, slot: Integer, table: Arrays
+) -> Integer:
+    """The slot that leads to a word, or the free one where it belongs; the search begins at a slot."""
+    entries, slots, arena = table
+    mask = np.uint64(len(slots) - 1)
+    while slots[slot] > 0:
+        entry = np.uint64(slots[slot]) - ONE
         if entries[entry, 0] == low:
             # No place in the arena is 0, so that LONG alone is never the second number of an entry.
             if entries[entry, 1] == high:
@@ -225,32 +255,58 @@ def _seek(
 
 @jit
 def _enter(
-    chunks: UInt64s, start: Integer, ends: Int64s, numbers: Int32s, fresh: Int32s,
-    entries: UInt64s, index: Int32s, arena: UInt64s, sizes: Int64s, longest: Integer,
+    chunks: UInt64s, start: Integer, ends: Int64s, numbers: Int32s, fresh: Int32s, table: Arrays, known: Arrays,
+    sizes: Int64s, longest: Integer,
 ) -> Integer:  # fmt: skip
+    """Look at GROUP words at a time.
+
+    First their slots are only touched, without a branch, so that the memory answers for many at once.
+    """
+    entries, slots, arena = table
+    keys, homes = np.empty((GROUP, 2), np.uint64), np.empty(GROUP, np.uint64)
+    touched = np.uint64(0)
     n_fresh = 0
     n_words = sizes[N_WORDS]
-    for word in range(len(ends)):
-        end = ends[word]
-        n_bytes = end - start
-        if n_bytes > longest:
-            numbers[word] = ABSENT
-            fresh[n_fresh] = word
-            n_fresh += 1
-        else:
-            low, high = _key(chunks, start, n_bytes)
-            slot = _seek(chunks, start, n_bytes, low, high, entries, index, arena)
-            if index[slot] == 0:
+    first = np.int64(0)
+    while first < len(ends):
+        n_group: Integer = min(GROUP, len(ends) - first)
+        begin = start
+        for place in range(n_group):
+            end = ends[first + place]
+            low, high = _key(chunks, begin, end - begin)
+            keys[place, 0], keys[place, 1] = low, high
+            homes[place] = _home(low, high, slots)
+            begin = end
+        for place in range(n_group):
+            touched += entries[np.uint64(slots[homes[place]] - (slots[homes[place]] > 0)), 0]
+        for place in range(n_group):
+            word = first + place
+            end = ends[word]
+            n_bytes = end - start
+            low, high = keys[place, 0], keys[place, 1]
+            slot = _seek(chunks, start, n_bytes, low, high, homes[place], table)
+            numbers[word] = slots[slot] - 1
+            if slots[slot] == 0 and n_bytes > longest:
+                fresh[n_fresh] = word
+                n_fresh += 1
+            elif slots[slot] == 0:
+                found = known.slots[_seek(chunks, start, n_bytes, low, high, _home(low, high, known.slots), known)]
+                if found > 0:
+                    entries[n_words, 2] = known.entries[found - 1, 2]
+                    entries[n_words, 3] = known.entries[found - 1, 3]
+                else:
+                    fresh[n_fresh] = word
+                    n_fresh += 1
                 if high == LONG:
                     high |= np.uint64(_store(chunks, start, n_bytes, arena, sizes))
                 entries[n_words, 0], entries[n_words, 1] = low, high
+                numbers[word] = n_words
                 n_words += 1
-                index[slot] = n_words
-                fresh[n_fresh] = word
-                n_fresh += 1
-            numbers[word] = index[slot] - 1
-        start = end
+                slots[slot] = n_words
+            start = end
+        first += n_group
     sizes[N_WORDS] = n_words
+    sizes[TOUCHED] = np.int64(touched)
     return n_fresh
 
 
@@ -271,14 +327,13 @@ def _store(chunks: UInt64s, start: Integer, n_bytes: Integer, arena: UInt64s, si
 
 
 @jit
-def _find(
-    chunks: UInt64s, starts: Int64s, ends: Int64s, entries: UInt64s, index: Int32s, arena: UInt64s
-) -> Int32s:
+def _find(chunks: UInt64s, starts: Int64s, ends: Int64s, table: Arrays) -> Int32s:
     found = np.empty(len(ends), np.int32)
     for word in range(len(ends)):
         n_bytes = ends[word] - starts[word]
         low, high = _key(chunks, starts[word], n_bytes)
-        found[word] = index[_seek(chunks, starts[word], n_bytes, low, high, entries, index, arena)] - 1
+        home = _home(low, high, table.slots)
+        found[word] = table.slots[_seek(chunks, starts[word], n_bytes, low, high, home, table)] - 1
     return found
 
 

@@ -69,7 +69,8 @@ def test_threads_change_nothing() -> None:
 
 def test_a_full_memory_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [trained().encode(text) for text in python_source()]
-    monkeypatch.setattr(encode, "MEMORY_BYTES", 10)
+    monkeypatch.setattr(encode, "MEMORY_WORDS", 10)
+    monkeypatch.setattr(encode, "ROOM", 10)
     engine = ByteLevel(trained().vocabulary)
     assert [Tokenizer(engine).encode(text) for text in python_source()] == expected
     assert [memory.out.nbytes for memory in engine._memories] == [1 << 14]

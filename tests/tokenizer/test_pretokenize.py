@@ -15,7 +15,8 @@ from tokenizer.texts import any_text, stable
 from hornbook.base.errors import ConfigError, TextError
 from hornbook.tokenizer import pretokenize
 from hornbook.tokenizer.characters import character_flags
-from hornbook.tokenizer.pretokenize import COMPILED, PATTERNS, resolve, splitter, utf8
+from hornbook.tokenizer.pretokenize import PATTERNS, RULES, resolve, splitter, utf8
+from hornbook.tokenizer.split import AT_ONCE
 from hornbook.tokenizer.words import lay_out
 
 
@@ -40,7 +41,7 @@ every_pattern = pytest.mark.parametrize("name", PATTERNS)
 
 @every_pattern
 def test_published_patterns_are_compiled(name: str) -> None:
-    assert PATTERNS[name] in COMPILED
+    assert name in RULES
 
 
 @every_pattern
@@ -85,7 +86,8 @@ def test_texts_one_after_another_are_split_each_by_itself(name: str, monkeypatch
     parts = ["", "abc", "def ", " ", "ghi", "", "12", "345", "it'", "s", "\n", "\n\nx", "é", ""]
     texts = lay_out([part.encode() for part in parts])
     blocks = [block.copy() for block in splitter(PATTERNS[name])(texts)]
-    assert max(map(len, blocks)) == 3
+    assert len(blocks) > 2
+    assert max(map(len, blocks)) <= 3 + AT_ONCE
     ends = np.cumsum([len(word.encode()) for part in parts for word in by_regex(PATTERNS[name], part)])
     assert np.concatenate(blocks).tolist() == ends.tolist()
 
