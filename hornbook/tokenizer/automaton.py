@@ -1,10 +1,11 @@
 """The published patterns as automata over ASCII: what one more character tells about where words end.
 
-A splitter that tries alternatives looks at a character several times and must guess, where a table just tells.
-A state says what has been read since the last known end of a word; a step takes one character and gives the next
-state and the word ends that are certain by now. These lie before the character, or one or two characters earlier,
-or after the last line end of a run of white space. Text beyond ASCII, and the last word of a text, are left to
-the functions of `split.py`, which know all rules; tests hold both to the same regular expressions.
+A splitter that tries alternatives looks at a character several times and must guess, where a table just
+tells. A state says what has been read since the last known end of a word; a step takes one character and
+gives the next state and the word ends that are certain by now. These lie before the character, or one or two
+characters earlier, or after the last line end of a run of white space. Text beyond ASCII, and the last word
+of a text, are left to the functions of `split.py`, which know all rules; tests hold both to the same regular
+expressions.
 
 The rules are written as functions from a state and a kind of character; `table` runs them for all of both.
 """
@@ -115,7 +116,13 @@ def gpt2(state: str, kind: str) -> Step:
 def cl100k(state: str, kind: str, digits: int = 3) -> Step:
     """The rules of GPT-4, Llama 3 and Qwen, which put so many digits into a word."""
     if state == "start":
-        runs = {"digit": "digit 1", "apostrophe": "apostrophe", "blank": "blank", "tab": "tab", "line": "line"}
+        runs = {
+            "digit": "digit 1",
+            "apostrophe": "apostrophe",
+            "blank": "blank",
+            "tab": "tab",
+            "line": "line",
+        }
         return ("word" if _is_letter(kind) else runs.get(kind, "sign")), 0
     ends = cl100k("start", kind)[0], BEFORE
     opened = {"stmd": "contraction", "rv": "'r", "l": "'l"}
@@ -148,7 +155,7 @@ def _signs(state: str, kind: str) -> Step | None:
 
 
 def o200k(state: str, kind: str) -> Step:
-    """GPT-4o's rules: capitals and then small letters make a word, a contraction belongs to the word before."""
+    """GPT-4o's rules: capitals and then small letters make a word, and a contraction belongs to it."""
     case = kind.rpartition(" ")[2]
     if state == "start":
         runs = {"digit": "digit 1", "blank": "blank", "tab": "tab", "line": "line"}
@@ -192,7 +199,7 @@ RULES: dict[str, Callable[[str, str], Step]] = {
 
 @functools.cache
 def table(name: str) -> Int32s:
-    """The steps of a published pattern: int32, a row of N_KINDS for each state, the first of them the start."""
+    """The steps of a published pattern: int32, a row of N_KINDS for each state, the start first."""
     states, rows = ["start"], []
     for state in states:  # It grows while it is gone through.
         row = [0] * N_KINDS

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbook.base.errors import TextError
+from hornbook.tokenizer.files.tokenizer_json import to_tokenizer_json
 from hornbook.tokenizer.jit import Int32s, Int64s
 from hornbook.tokenizer.numbers import Numbers
 from hornbook.tokenizer.pretokenize import Splitter, name_of, splitter, utf8
 from hornbook.tokenizer.stream import StreamDecoder
-from hornbook.tokenizer.tokenizer_json import to_tokenizer_json
 from hornbook.tokenizer.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
 """What kind of character each code point is, by one version of Unicode on every machine.
 
-The published patterns tell letters, numbers, marks and white space apart. Which character is which changes with
-every version of Unicode, and with it the ids of a text. tiktoken and Hugging Face's tokenizers both follow
-Unicode 16.0; the table in `characters.txt` is that of the same version, whatever the Python or the `regex`
-package at hand knows.
+The published patterns tell letters, numbers, marks and white space apart. Which character is which changes
+with every version of Unicode, and with it the ids of a text. tiktoken and Hugging Face's tokenizers both
+follow Unicode 16.0; the table in `characters.txt` is that of the same version, whatever the Python or the
+`regex` package at hand knows.
 """
 
 from __future__ import annotations

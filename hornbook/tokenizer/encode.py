@@ -44,14 +44,18 @@ GOLDEN, ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(1)
 
 
 class Merges(NamedTuple):
-    """The merges as tables. A rank here is one of the numbers 0, 1, 2 ... in the order of the vocabulary's ranks."""
+    """The merges as tables. A rank here is one of the numbers 0, 1, 2 ... in the order of the vocabulary's
+    ranks.
+    """
 
     byte_ids: Int32s
     """The id of each byte."""
     byte_ranks: Int32s
     """The rank of each pair of bytes, by the first times 256 plus the second, or NONE."""
     marked_ranks: UInt32s
-    """An open hash table: the rank of a pair in the low bits and a few bits of the pair's hash above; or FREE."""
+    """An open hash table: the rank of a pair in the low bits and a few bits of the pair's hash above; or
+    FREE.
+    """
     pairs: UInt64s
     """The pairs themselves, slot by slot: left token in the high bits, right token in the low ones."""
     made: Int32s
@@ -185,8 +189,8 @@ def _tables(byte_ids: Int32s, left: Int32s, right: Int32s, made: Int32s, ranks: 
 def _rank(merges: Merges, left: Integer, right: Integer) -> Integer:
     """The rank of a pair, or NO_RANK.
 
-    What is waited for is the small table, which a processor's cache may hold; the check of the pair in the large
-    one is expected to succeed, so that work goes on meanwhile.
+    What is waited for is the small table, which a processor's cache may hold; the check of the pair in the
+    large one is expected to succeed, so that work goes on meanwhile.
     """
     pair = np.uint64(left) << TOKEN_BITS | np.uint64(right)
     mixed = pair * GOLDEN
@@ -223,8 +227,8 @@ def _used(texts: Texts, merges: Merges, left: Int32s, right: Int32s, ranks: Int6
     """Which merges of a table of ranks are ever done; `texts` are the tokens that the ranks make.
 
     Two tokens merge where their bytes are a token, so most tokens could be made in several ways. But all that
-    is merged within a token's bytes before it is made has smaller ranks than it, whatever stands around them, so
-    it is always made of the same two.
+    is merged within a token's bytes before it is made has smaller ranks than it, whatever stands around them,
+    so it is always made of the same two.
     """
     links, order = np.empty((3, SHORT + 1), np.int32), np.empty(SHORT + 16, np.int32)
     parts = np.empty((len(texts.bounds), SHORT), np.int32)
@@ -247,7 +251,8 @@ def _merge_short(
     data: Bytes, start: Integer, n_ids: Integer, merges: Merges, ids: Int32s, links: Int32s, order: Int32s,
     limit: Integer,
 ) -> Integer:  # fmt: skip
-    """The ids of a word of few bytes, by the merges of ranks below a limit: in every round all pairs are looked at.
+    """The ids of a word of few bytes, by the merges of ranks below a limit: in every round all pairs are
+    looked at.
 
     A place behind the last holds no token, so that the ends of the word need no branches, which a processor
     could not foresee.
@@ -319,9 +324,7 @@ def _drop_first(heap: Int64s, n_items: Integer) -> Integer:
 
 
 @jit
-def _merge_long(
-    data: Bytes, start: Integer, n_ids: Integer, merges: Merges, ids: Int32s
-) -> Integer:
+def _merge_long(data: Bytes, start: Integer, n_ids: Integer, merges: Merges, ids: Int32s) -> Integer:
     """The same for words of any length: a heap of (rank, place), and links over the places merged away."""
     for at in range(n_ids):
         ids[at] = merges.byte_ids[data[start + at]]
@@ -418,9 +421,7 @@ def _write_ids(
     """
     text, start, n_out = state
     if len(fresh) > 0:
-        n_ids = _merge_fresh(
-            texts.data, start, ends, fresh, merges, numbers, entries, ids, n_ids
-        )
+        n_ids = _merge_fresh(texts.data, start, ends, fresh, merges, numbers, entries, ids, n_ids)
     bound = texts.bounds[text]
     for word in range(len(ends)):
         # The text before this word, and empty ones after it, are over.

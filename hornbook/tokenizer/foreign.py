@@ -23,9 +23,9 @@ import numpy as np
 from hornbook.base.errors import HornbookError, MissingPackageError, RunFolderError, TextError
 from hornbook.tokenizer.alphabet import unspell
 from hornbook.tokenizer.engine import TextStream
+from hornbook.tokenizer.files.pipeline import KINDS, Content, kinds, steps
 from hornbook.tokenizer.jit import Int32s
 from hornbook.tokenizer.numbers import Numbers
-from hornbook.tokenizer.pipeline import KINDS, Content, kinds, steps
 from hornbook.tokenizer.pretokenize import utf8
 from hornbook.tokenizer.stream import StreamDecoder
 

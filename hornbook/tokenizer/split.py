@@ -1,10 +1,10 @@
 """The compiled splitters: the published patterns as loops over UTF-8 bytes.
 
-ASCII, which most text is, goes through an automaton that takes one byte at a time (`automaton.py`). Other text,
-and the last word of each text, is cut by functions that look at a character and decide by its flags
-(`characters.py`) what the pattern's alternatives decide by trying. Texts lie one after another in one array, and
-words never cross from one text into the next. A splitter stops when its array of word ends is full and goes
-on from there, so that a text of any size needs little memory.
+ASCII, which most text is, goes through an automaton that takes one byte at a time (`automaton.py`). Other
+text, and the last word of each text, is cut by functions that look at a character and decide by its flags
+(`characters.py`) what the pattern's alternatives decide by trying. Texts lie one after another in one array,
+and words never cross from one text into the next. A splitter stops when its array of word ends is full and
+goes on from there, so that a text of any size needs little memory.
 """
 
 from __future__ import annotations
@@ -257,7 +257,8 @@ def _word(rule: Integer, data: Bytes, at: Integer, end: Integer, flags: Bytes) -
 def split(
     rule: Integer, texts: Texts, place: Int64s, flags: Bytes, kinds: Bytes, table: Int32s, ends: Int64s
 ) -> Integer:
-    """Write where words end to `ends` until it is nearly full or all texts are done; return how many there are.
+    """Write where words end to `ends` until it is nearly full or all texts are done; return how many there
+    are.
 
     `place` is the text and the offset to go on from, and is moved on.
     """

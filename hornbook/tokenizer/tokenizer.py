@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hornbook.base.errors import ConfigError, TextError, did_you_mean
 from hornbook.base.progress import Progress, silent
-from hornbook.tokenizer import formats
 from hornbook.tokenizer.alphabet import BYTES
 from hornbook.tokenizer.byte_level import ByteLevel
 from hornbook.tokenizer.engine import Engine, TextStream
+from hornbook.tokenizer.files import formats
+from hornbook.tokenizer.files.settings import Settings
 from hornbook.tokenizer.jit import Int32s
 from hornbook.tokenizer.pretokenize import resolve, utf8
-from hornbook.tokenizer.settings import Settings
 from hornbook.tokenizer.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Tokenizer:
         cls, ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping[str, int] | None = None
     ) -> Tokenizer:
         """Build a tokenizer from tiktoken's `mergeable_ranks`, which are 0, 1, 2 and so on without a gap."""
-        from hornbook.tokenizer.rank_files import from_ranks
+        from hornbook.tokenizer.files.rank_files import from_ranks
 
         vocabulary = from_ranks(ranks, pattern, special_tokens or {}, "the table of ranks")
         return cls(ByteLevel(vocabulary), formats.settings_for(vocabulary.special_tokens))
@@ -106,13 +106,13 @@ class Tokenizer:
 
     def ranks(self) -> dict[bytes, int]:
         """Return tiktoken's `mergeable_ranks`; a `ConfigError` where they would give other ids."""
-        from hornbook.tokenizer.rank_table import ranks
+        from hornbook.tokenizer.files.rank_table import ranks
 
         return ranks(self.vocabulary)
 
     def save_ranks(self, file: str | os.PathLike[str]) -> None:
         """Write a `.tiktoken` rank file, which has no place for the pattern and the special tokens."""
-        from hornbook.tokenizer.rank_files import write_ranks
+        from hornbook.tokenizer.files.rank_files import write_ranks
 
         write_ranks(self.vocabulary, file)
 

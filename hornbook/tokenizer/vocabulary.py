@@ -36,8 +36,9 @@ class Vocabulary:
     normalizer: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = None
     """The Unicode form that text is brought to before it is split."""
     post_processor: Mapping[str, Any] | None = None
-    """What a `tokenizer.json` does to the ids when special tokens are to be added, which is not done here; kept
-    for the file that is written."""
+    """What a `tokenizer.json` does to the ids when special tokens are to be added, which is not done here;
+    kept for the file that is written.
+    """
     whole_words: bool = False
     """Whether a word that is a token is never built by merges, as tiktoken and Llama 3 have it."""
 

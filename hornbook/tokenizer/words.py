@@ -1,11 +1,11 @@
 """A table of distinct words, each with two numbers of its user's: the memory of training and of encoding.
 
 Training keeps with each word how often it was seen, encoding keeps the word's ids. It is an open hash table
-in plain arrays: `index` leads from a hash to an entry, and the entries stand in the order of first sight, so that
-those of frequent words lie close together. An entry is four numbers, two that tell the word and two that belong
-to the user. A word of up to 15 bytes is its two numbers: the bytes themselves and, in the highest byte, their
-count. A longer one is its hash and the place of its bytes in an arena, where they are compared, so that equal hashes
-never mix two words.
+in plain arrays: `slots` lead from a hash to an entry, and the entries stand in the order of first sight, so
+that those of frequent words lie close together. An entry is four numbers, two that tell the word and two that
+belong to the user. A word of up to 15 bytes is its two numbers: the bytes themselves and, in the highest
+byte, their count. A longer one is its hash and the place of its bytes in an arena, where they are compared,
+so that equal hashes never mix two words.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ class WordTable:
         return self.entries.nbytes + self._index.nbytes + self._arena.nbytes
 
     def enter(self, chunks: UInt64s, start: int, ends: Int64s, numbers: Int32s, fresh: Int32s) -> int:
-        """Write the number of each word to `numbers`, taking in words not met before; return how many are fresh.
+        """Write the number of each word to `numbers`, taking in words not met before; return how many are
+        fresh.
 
         The words lie one after another in `chunks` from the byte `start` on and end at `ends`. Fresh words
         are those taken in that are not known, and those that are too long to be: their number is ABSENT each
@@ -235,7 +236,13 @@ def _home(low: Integer, high: Integer, slots: Int32s) -> Integer:
 
 @inlined
 def _seek(
-    chunks: UInt64s, start: Integer, n_bytes: Integer, low: Integer, high: Integer, slot: Integer, table: Arrays
+    chunks: UInt64s,
+    start: Integer,
+    n_bytes: Integer,
+    low: Integer,
+    high: Integer,
+    slot: Integer,
+    table: Arrays,
 ) -> Integer:
     """The slot that leads to a word, or the free one where it belongs; the search begins at a slot."""
     entries, slots, arena = table
@@ -246,17 +253,16 @@ def _seek(
             # No place in the arena is 0, so that LONG alone is never the second number of an entry.
             if entries[entry, 1] == high:
                 return slot
-            if high == LONG:
-                if _same(chunks, start, n_bytes, arena, entries[entry, 1]):
-                    return slot
+            if high == LONG and _same(chunks, start, n_bytes, arena, entries[entry, 1]):
+                return slot
         slot = (slot + ONE) & mask
     return slot
 
 
 @jit
 def _enter(
-    chunks: UInt64s, start: Integer, ends: Int64s, numbers: Int32s, fresh: Int32s, table: Arrays, known: Arrays,
-    sizes: Int64s, longest: Integer,
+    chunks: UInt64s, start: Integer, ends: Int64s, numbers: Int32s, fresh: Int32s,
+    table: Arrays, known: Arrays, sizes: Int64s, longest: Integer,
 ) -> Integer:  # fmt: skip
     """Look at GROUP words at a time.
 
@@ -290,7 +296,9 @@ def _enter(
                 fresh[n_fresh] = word
                 n_fresh += 1
             elif slots[slot] == 0:
-                found = known.slots[_seek(chunks, start, n_bytes, low, high, _home(low, high, known.slots), known)]
+                found = known.slots[
+                    _seek(chunks, start, n_bytes, low, high, _home(low, high, known.slots), known)
+                ]
                 if found > 0:
                     entries[n_words, 2] = known.entries[found - 1, 2]
                     entries[n_words, 3] = known.entries[found - 1, 3]

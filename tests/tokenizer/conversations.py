@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from hornbook.tokenizer.templates import CHATML
+from hornbook.tokenizer.chat.templates import CHATML
 
 Messages = list[dict[str, str]]
 Pieces = list[tuple[str, bool]]

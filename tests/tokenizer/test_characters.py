@@ -1,4 +1,4 @@
-"""The table of characters: that of the Unicode that tiktoken and `tokenizers` follow, for every code point."""
+"""The table of characters: for every code point that of the Unicode that tiktoken follows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from hornbook.tokenizer.characters import (
-    LETTER, LOWER, NEWLINE, NUMBER, SIGN, SPACE, UPPER, character_flags,
+    LETTER,
+    LOWER,
+    NEWLINE,
+    NUMBER,
+    SIGN,
+    SPACE,
+    UPPER,
+    character_flags,
 )  # fmt: skip
 
 CLASSES = {

@@ -20,8 +20,8 @@ from hornbook.base.errors import ConfigError, TextError
 from hornbook.tokenizer import Tokenizer
 from hornbook.tokenizer.byte_level import ByteLevel
 from hornbook.tokenizer.chat import CHATML_TOKENS, Chat
-from hornbook.tokenizer.learned import tokens_in
-from hornbook.tokenizer.marks import Ink
+from hornbook.tokenizer.chat.learned import tokens_in
+from hornbook.tokenizer.chat.marks import Ink
 from hornbook.tokenizer.pretokenize import utf8
 
 styles = pytest.mark.parametrize("style", STYLES, ids=[style.name for style in STYLES])

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from hornbook.base.errors import HornbookError, RunFolderError
 from hornbook.tokenizer import Tokenizer
-from hornbook.tokenizer.rank_files import from_ranks
-from hornbook.tokenizer.tokenizer_json import to_tokenizer_json
+from hornbook.tokenizer.files.rank_files import from_ranks
+from hornbook.tokenizer.files.tokenizer_json import to_tokenizer_json
 
 PIECES = "<unk>", "\u2581", "a", "b", "\u2581a", "ab"
 

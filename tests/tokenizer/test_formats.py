@@ -18,8 +18,8 @@ from tokenizer.texts import any_text, python_source, stable
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.tokenizer import Tokenizer
 from hornbook.tokenizer.byte_level import ByteLevel
+from hornbook.tokenizer.files.tokenizer_json import to_tokenizer_json
 from hornbook.tokenizer.pretokenize import PATTERNS, utf8
-from hornbook.tokenizer.tokenizer_json import to_tokenizer_json
 
 
 @functools.cache

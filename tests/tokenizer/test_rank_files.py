@@ -11,7 +11,7 @@ from tokenizer.texts import python_source
 
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.tokenizer import Tokenizer
-from hornbook.tokenizer.rank_files import from_ranks, write_ranks
+from hornbook.tokenizer.files.rank_files import from_ranks, write_ranks
 
 
 def lines(file: Path, tokens: list[bytes], ranks: list[int] | None = None) -> Path:

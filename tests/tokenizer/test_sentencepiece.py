@@ -16,8 +16,8 @@ from tokenizer.texts import any_text, python_source
 
 from hornbook.base.errors import RunFolderError
 from hornbook.tokenizer import Tokenizer
+from hornbook.tokenizer.files.protobuf import Message
 from hornbook.tokenizer.pretokenize import utf8
-from hornbook.tokenizer.protobuf import Message
 
 sentencepiece = pytest.importorskip("sentencepiece")
 

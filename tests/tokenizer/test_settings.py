@@ -14,7 +14,7 @@ from tokenizer.texts import python_source
 
 from hornbook.base.errors import RunFolderError
 from hornbook.tokenizer import Tokenizer
-from hornbook.tokenizer.settings import Settings
+from hornbook.tokenizer.files.settings import Settings
 
 TEMPLATE = (
     "{% for message in messages %}{{ '<|user|>' + message['content'] + eos_token }}{% endfor %}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_words_are_numbered_in_the_order_of_first_sight(batches: list[list[bytes
     words = table.spelled()
     bounds = [0, *words.bounds.tolist()]
     raw = words.data.tobytes()
-    assert [raw[a:b] for a, b in zip(bounds, bounds[1:], strict=False)] == list(numbers)
+    assert [raw[start:end] for start, end in pairwise(bounds)] == list(numbers)
     known = lay_out([*numbers, b"never seen", b"and this one is longer than fifteen bytes"])
     starts = np.concatenate([[0], known.bounds[:-1]])
     found = table.find(known.chunks, starts, known.bounds).tolist()
@@ -64,8 +65,8 @@ def as_counter(texts: list[str], **options: int) -> Counter[bytes]:
     words = table.spelled()
     starts = [0, *words.bounds.tolist()]
     raw = words.data.tobytes()
-    pairs = zip(starts, starts[1:], counts.tolist(), strict=False)
-    return Counter({raw[start:end]: count for start, end, count in pairs})
+    pairs = zip(pairwise(starts), counts.tolist(), strict=True)
+    return Counter({raw[start:end]: count for (start, end), count in pairs})
 
 
 @given(st.lists(any_text.filter(str.isascii) | st.just("the cat"), min_size=1), st.integers(1, 3))

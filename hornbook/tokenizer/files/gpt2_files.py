@@ -7,8 +7,8 @@ from pathlib import Path
 from hornbook.base.errors import RunFolderError
 from hornbook.base.files import read_bytes, read_json
 from hornbook.tokenizer.alphabet import spell
+from hornbook.tokenizer.files.spelling import from_texts
 from hornbook.tokenizer.pretokenize import PATTERNS
-from hornbook.tokenizer.spelling import from_texts
 from hornbook.tokenizer.vocabulary import Vocabulary
 
 

@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import Any
 
 from hornbook.base.errors import HornbookError, TextError
-from hornbook.tokenizer.marks import Found, Ink, Place, core, read, strings
-from hornbook.tokenizer.turns import Script
+from hornbook.tokenizer.chat.marks import Found, Ink, Place, core, read, strings
+from hornbook.tokenizer.chat.turns import Script
 
 
 @functools.lru_cache(maxsize=16)

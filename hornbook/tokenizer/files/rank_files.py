@@ -18,9 +18,9 @@ import numpy as np
 
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.base.files import atomic_write, read_bytes
+from hornbook.tokenizer.files.rank_table import ranks as ranks_of
+from hornbook.tokenizer.files.spelling import check_bytes, with_special
 from hornbook.tokenizer.pretokenize import name_of, resolve, utf8
-from hornbook.tokenizer.rank_table import ranks as ranks_of
-from hornbook.tokenizer.spelling import check_bytes, with_special
 from hornbook.tokenizer.vocabulary import Vocabulary
 
 PUBLISHED_SPECIAL_TOKENS: dict[tuple[str, int], dict[str, int]] = {

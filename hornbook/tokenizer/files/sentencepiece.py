@@ -32,9 +32,9 @@ from typing import Any
 
 from hornbook.base.errors import RunFolderError
 from hornbook.base.files import read_bytes
-from hornbook.tokenizer.pipeline import Content
-from hornbook.tokenizer.protobuf import Message
-from hornbook.tokenizer.settings import Settings
+from hornbook.tokenizer.files.pipeline import Content
+from hornbook.tokenizer.files.protobuf import Message
+from hornbook.tokenizer.files.settings import Settings
 
 SPACE = "\u2581"
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6

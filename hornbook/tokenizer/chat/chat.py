@@ -19,11 +19,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hornbook.base.errors import ConfigError, did_you_mean
-from hornbook.tokenizer.injection import any_of, refuse_joined, refuse_spelled
-from hornbook.tokenizer.learned import tokens_in
-from hornbook.tokenizer.messages import conversation, plain
-from hornbook.tokenizer.templates import CHATML, CHATML_TOKENS, ChatTemplate, compile_template
-from hornbook.tokenizer.turns import Script, Span, turns
+from hornbook.tokenizer.chat.injection import any_of, refuse_joined, refuse_spelled
+from hornbook.tokenizer.chat.learned import tokens_in
+from hornbook.tokenizer.chat.messages import conversation, plain
+from hornbook.tokenizer.chat.templates import CHATML, CHATML_TOKENS, ChatTemplate, compile_template
+from hornbook.tokenizer.chat.turns import Script, Span, turns
 
 if TYPE_CHECKING:
     from hornbook.tokenizer.tokenizer import Tokenizer

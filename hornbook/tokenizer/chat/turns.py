@@ -26,8 +26,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from hornbook.base.errors import ConfigError, HornbookError
-from hornbook.tokenizer.marks import NAMES, Found, Ink, Message, Place, borders, landmark, read, strings
-from hornbook.tokenizer.templates import ChatTemplate
+from hornbook.tokenizer.chat.marks import NAMES, Found, Ink, Message, Place, borders, landmark, read, strings
+from hornbook.tokenizer.chat.templates import ChatTemplate
 
 Span = tuple[int, int]
 Rendered = tuple[str | None, Found]

@@ -16,13 +16,13 @@ from hornbook.base.files import write_json
 from hornbook.tokenizer.alphabet import unspell
 from hornbook.tokenizer.byte_level import ByteLevel
 from hornbook.tokenizer.engine import Engine
+from hornbook.tokenizer.files.gpt2_files import read_gpt2
+from hornbook.tokenizer.files.rank_files import read_ranks
+from hornbook.tokenizer.files.sentencepiece import read_model
+from hornbook.tokenizer.files.settings import FILE, TEMPLATE_FILE, Settings, read_settings, to_config
+from hornbook.tokenizer.files.tokenizer_json import read_tokenizer_json
 from hornbook.tokenizer.foreign import Foreign
-from hornbook.tokenizer.gpt2_files import read_gpt2
 from hornbook.tokenizer.pretokenize import PATTERNS
-from hornbook.tokenizer.rank_files import read_ranks
-from hornbook.tokenizer.sentencepiece import read_model
-from hornbook.tokenizer.settings import FILE, TEMPLATE_FILE, Settings, read_settings, to_config
-from hornbook.tokenizer.tokenizer_json import read_tokenizer_json
 from hornbook.tokenizer.vocabulary import Vocabulary
 
 IN_A_FOLDER = ("tokenizer.json", "vocab.bpe", "tokenizer.model", "spiece.model")

@@ -13,7 +13,7 @@ from typing import Any
 
 from hornbook.base.errors import RunFolderError, did_you_mean
 from hornbook.base.files import read_json
-from hornbook.tokenizer.spelling import LARGEST_ID
+from hornbook.tokenizer.files.spelling import LARGEST_ID
 
 Content = dict[str, Any]
 """What a `tokenizer.json` holds."""

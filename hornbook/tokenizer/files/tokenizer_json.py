@@ -18,9 +18,9 @@ import numpy as np
 
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.tokenizer.alphabet import spell
-from hornbook.tokenizer.pipeline import Content, kinds, read_pipeline, steps
+from hornbook.tokenizer.files.pipeline import Content, kinds, read_pipeline, steps
+from hornbook.tokenizer.files.spelling import from_texts
 from hornbook.tokenizer.pretokenize import PATTERNS, name_of, resolve
-from hornbook.tokenizer.spelling import from_texts
 from hornbook.tokenizer.vocabulary import Vocabulary
 
 # The unknown token, fuse_unk and byte_fallback are for bytes without a token, and here every byte has one.

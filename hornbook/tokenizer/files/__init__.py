@@ -1,0 +1,1 @@
+"""File formats: what a tokenizer is read from and written to; `formats.py` knows which is which."""
