@@ -50,6 +50,16 @@ def train(
     min_frequency: Annotated[
         int, typer.Option(min=1, metavar="N", help="Merge no pair that occurs less often.")
     ] = 2,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Count words in so many threads; all processors if not given."),
+    ] = None,
+    max_words: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Keep at most so many distinct words in memory, the frequent ones."
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a tokenizer that is there already.")
     ] = False,
@@ -70,6 +80,8 @@ def train(
         pattern=pattern,
         special_tokens=tuple(dict.fromkeys([END_OF_TEXT, *(special or ())])),
         min_frequency=min_frequency,
+        threads=threads,
+        max_words=max_words,
     )
     show_training(trained, lesson)
 

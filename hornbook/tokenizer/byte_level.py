@@ -81,7 +81,7 @@ class ByteLevel:
         parts = list(_batches(texts))
         if min(threads, len(parts)) <= 1:
             return [ids for part in parts for ids in self._lists_of(part)]
-        self._lists_of([])  # Load the compiled code once, before the threads.
+        self._lists_of(["a"])  # Load the compiled code once, before the threads.
         with ThreadPoolExecutor(threads) as pool:
             return [ids for part in pool.map(self._lists_of, parts) for ids in part]
 

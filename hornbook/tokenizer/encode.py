@@ -1,8 +1,8 @@
 """The fast encoder: words are looked up, and only words never seen before are merged.
 
 Encoding is three passes over blocks of words: split the text (`split.py`), find the entry of each word in a
-table of words (`words.py`), which begins with all tokens of the vocabulary, and write out the ids; words that
-have just got their entry are merged first. An entry holds up to three ids, which are what most words
+table of the words met so far (`words.py`), and write out the ids. A word that has just got its entry takes
+over its id where it is a token, and is merged else. An entry holds up to three ids, which are what most words
 have; more are kept aside. A word of some bytes is merged by looking for the pair of smallest rank again and
 again, a long one through a heap, so that a megabyte of one letter takes n log n steps and not n squared. The
 ids are those of `reference.py`.
@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hornbook.base.errors import ConfigError
 from hornbook.tokenizer.jit import Bools, Bytes, Int32s, Int64s, Integer, UInt32s, UInt64s, inlined, jit
 from hornbook.tokenizer.vocabulary import Vocabulary
 from hornbook.tokenizer.words import Texts, WordTable, lay_out
@@ -51,7 +52,7 @@ class Merges(NamedTuple):
     byte_ids: Int32s
     """The id of each byte."""
     byte_ranks: Int32s
-    """The rank of each pair of bytes, by the first times 256 plus the second, or NONE."""
+    """The rank of each pair of bytes, by the first times 256 plus the second, or NO_RANK."""
     marked_ranks: UInt32s
     """An open hash table: the rank of a pair in the low bits and a few bits of the pair's hash above; or
     FREE.
@@ -120,7 +121,11 @@ class Encoder:
         byte_ids = np.array([ids[bytes([byte])] for byte in range(256)], np.int32)
         left, right, made = vocabulary.left, vocabulary.right, vocabulary.merged()
         different, ranks = np.unique(vocabulary.ranks, return_inverse=True)
-        assert len(different) <= NO_RANK and len(vocabulary.tokens) <= NO_TOKEN
+        if len(different) > NO_RANK or len(vocabulary.tokens) > NO_TOKEN:
+            raise ConfigError(
+                f"the vocabulary has {len(different)} merges and {len(vocabulary.tokens)} ids; "
+                f"at most {NO_RANK} and {NO_TOKEN} can be used"
+            )
         self._merges = _tables(byte_ids, left, right, made, ranks)
         if len(different) < len(ranks):
             texts = lay_out([vocabulary.tokens[token] for token in self._merges.made])

@@ -9,6 +9,7 @@ text is ever lost. This module knows nothing of tokens.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Iterator
@@ -106,10 +107,17 @@ def splitter(expression: str) -> Splitter:
     """Return the fastest exact splitter for an expression."""
     if name_of(expression) in RULES:
         return _Compiled(name_of(expression))
-    logger.info(
-        "the pattern %r has no compiled splitter: it is cut by the regex package, more slowly", expression
-    )
+    _say(expression)
     return _ByRegex(expression)
+
+
+@functools.cache
+def _say(expression: str) -> None:
+    """Say once that an expression is slow."""
+    logger.warning(
+        "the pattern %r has no compiled splitter: text is cut by the regex package, slower and as exactly",
+        expression,
+    )
 
 
 class _Compiled:

@@ -227,12 +227,25 @@ class Tokenizer:
         messages: Sequence[Mapping[str, Any]],
         *,
         add_generation_prompt: bool = False,
+        chat_template: str | None = None,
+        allow_special_in_content: bool = False,
         **variables: Any,
     ) -> Chat:
-        """Return a conversation as text, ids, and the mask of the tokens to learn; see `chat.py`."""
+        """Return a conversation as text, ids, and the mask of the tokens to learn.
+
+        The template is the tokenizer's own, a default one where it has none, or `chat_template`. A message
+        that spells a special token is refused, unless that is allowed. See `chat/chat.py`.
+        """
         from hornbook.tokenizer.chat import render
 
-        return render(self, messages, add_generation_prompt=add_generation_prompt, **variables)
+        return render(
+            self,
+            messages,
+            add_generation_prompt=add_generation_prompt,
+            chat_template=chat_template,
+            allow_special_in_content=allow_special_in_content,
+            **variables,
+        )
 
     # Surgery
 

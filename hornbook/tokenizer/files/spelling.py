@@ -17,7 +17,7 @@ from hornbook.tokenizer.alphabet import unspell
 from hornbook.tokenizer.pretokenize import utf8
 from hornbook.tokenizer.vocabulary import Vocabulary
 
-LARGEST_ID = (1 << 24) - 1
+LARGEST_ID = (1 << 22) - 2
 """An id above this is taken for damage."""
 
 
