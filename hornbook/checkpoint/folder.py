@@ -2,6 +2,7 @@
 
     config.json            the whole configuration, resolved; can be given back as a recipe
     tokenizer.json         the tokenizer, in Hugging Face's format
+    tokenizer_config.json  the roles of its special tokens, and its chat template
     model.safetensors      the weights
     training/state.safetensors   weights, optimizer memory and step of the last save, to resume from
     metrics.jsonl          one line for each measurement: the source of every plot

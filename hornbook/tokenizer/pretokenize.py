@@ -2,7 +2,7 @@
 
 Merges never cross a word, so the pattern decides what a token can be. `resolve` turns a published name
 or any regular expression of the `regex` package into an expression; `splitter` returns the function
-that cuts by it: a compiled one where we have it (GPT-2), else the `regex` package, slower and just as
+that cuts by it: a compiled one for the published patterns, else the `regex` package, slower and just as
 exact. Text that an expression does not match becomes words of its own between the matches, so that no
 text is ever lost. This module knows nothing of tokens.
 """

@@ -1,4 +1,4 @@
-"""Parity with the peers: random strings by the functions of benchmarks/parity.py, and inputs made to be hard."""
+"""Parity with the peers: random strings, by the functions of benchmarks/parity.py, and hard inputs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizer.texts import PIECES, python_source
@@ -105,9 +106,13 @@ def test_a_difference_is_found_and_made_short() -> None:
 
 
 def test_what_depends_on_other_texts_is_said() -> None:
-    compared = contest("gpt2")
-    answers = iter([[[1], [2]], [[64], [65]], [[64]]])
-    fickle = parity().Contest("gpt2", compared.ours, "peer", lambda texts: next(answers, [[64]] * len(texts)))
+    ours = contest("gpt2").ours
+    right = parity().Contest("gpt2", ours, "itself", ours.encode_batch)
+    fickle = parity().Contest(
+        "gpt2", ours, "peer", lambda texts: ours.encode_batch(texts if len(texts) == 1 else texts[::-1])
+    )
+    right.compare(["a", "b"])
+    assert right.report().endswith("2 strings,           2 characters: equal")
     fickle.compare(["a", "b"])
     assert fickle.wrong == ["a", "b"]
     assert "alike when it is encoded alone" in fickle.report()
@@ -168,7 +173,16 @@ def test_long_texts_of_little_content(kind: str, name: str, size: int) -> None:
     text = LONG[kind](size)
     ids = tokenizer(name).encode(text)
     assert tokenizer(name).decode(ids) == text
-    assert ids == by_tiktoken(name).encode_ordinary(text)
+    if size > 5000 and ("spaces" in kind or "newlines" in kind):
+        assert ids == by_regex_and_tiktoken(name, text)
+    else:
+        assert ids == by_tiktoken(name).encode_ordinary(text)
+
+
+def by_regex_and_tiktoken(name: str, text: str) -> list[int]:
+    """The ids by tiktoken, its regular expressions aside: a megabyte of white space is too much for them."""
+    words = regex.findall(PATTERNS[name], text)
+    return [token for word in words for token in by_tiktoken(name)._encode_single_piece(word)]
 
 
 # Texts and words of awkward lengths
@@ -221,11 +235,11 @@ def test_texts_that_end_at_every_byte(piece: str, name: str) -> None:
 # Threads and memory
 
 
+@functools.cache
 def many_texts() -> list[str]:
-    kinds = parity().kinds_of(python_source())
-    lines = [line for text in python_source() for line in text.splitlines(keepends=True)]
-    drawn = parity().strings(stream(0, "threads"), 3000, kinds)
-    return [*lines, *drawn, *python_source()]
+    lines = python_source()[0].splitlines(keepends=True)[:1000]
+    drawn = parity().strings(stream(0, "threads"), 500, parity().kinds_of(python_source()))
+    return [*lines, *drawn, *python_source()[:3]]
 
 
 @every_pattern
@@ -234,8 +248,8 @@ def test_many_threads_share_one_tokenizer(name: str, monkeypatch: pytest.MonkeyP
     expected = batch(texts, name)
     shared = Tokenizer(ByteLevel(tokenizer(name).vocabulary))
 
-    def work(seed: int) -> bool:
-        places = random.Random(seed).sample(range(len(texts)), 1500)
+    def agrees(seed: int) -> bool:
+        places = random.Random(seed).sample(range(len(texts)), 500)
         one_by_one = [shared.encode(texts[place], disallowed_special=()) for place in places]
         together = shared.encode_batch([texts[place] for place in places], 2, disallowed_special=())
         return one_by_one == together == [expected[place] for place in places]
@@ -243,11 +257,11 @@ def test_many_threads_share_one_tokenizer(name: str, monkeypatch: pytest.MonkeyP
     for most in (encode.MEMORY_WORDS, 50):
         monkeypatch.setattr(encode, "MEMORY_WORDS", most)
         with ThreadPoolExecutor(8) as pool:
-            assert all(pool.map(work, range(8)))
+            assert all(pool.map(agrees, range(8)))
 
 
 @every_pattern
-@pytest.mark.parametrize("most", [0, 1, 7, 1000])
+@pytest.mark.parametrize("most", [0, 7, 1000])
 def test_forgetting_changes_nothing(most: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = many_texts()
     expected = batch(texts, name)
@@ -255,8 +269,7 @@ def test_forgetting_changes_nothing(most: int, name: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(encode, "ROOM", most)
     forgetful = Tokenizer(ByteLevel(tokenizer(name).vocabulary))
     assert forgetful.encode_batch(texts, threads=1, disallowed_special=()) == expected
-    for text, ids in zip(texts, expected, strict=True):
-        assert forgetful.encode(text, disallowed_special=()) == ids
+    assert [forgetful.encode(text, disallowed_special=()) for text in texts[::3]] == expected[::3]
 
 
 # Tables of ranks in which a token can be made in several ways
@@ -286,7 +299,7 @@ def tables(draw: st.DrawFn, letters: str) -> list[str]:
     return tokens[len(letters) :]
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(tables("ab"), st.lists(st.text(alphabet="ab", max_size=40), min_size=1, max_size=10))
 @example(["aa", "aaa"], ["a" * size for size in range(20)])
 @example(["aa", "aaa", "aaaa", "aaaaa"], ["a" * size for size in range(40)])
@@ -294,7 +307,7 @@ def test_two_letters_by_any_table_of_ranks(tokens: list[str], texts: list[str]) 
     assert_tiktoken_agrees(tokens, texts)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(tables("abcd"), st.lists(st.text(alphabet="abcd", max_size=40), min_size=1, max_size=10))
 # A token may have a part of larger rank than its own.
 @example(["abc", "ab", "bc"], ["abcd", "abc"])
@@ -317,9 +330,9 @@ def test_shuffled_ranks(draw: random.Random, n_tokens: int) -> None:
 @pytest.mark.parametrize("order", ["shortest first", "longest first", "mixed"])
 def test_runs_as_tokens_up_to_beyond_the_short_ones(order: str) -> None:
     sizes = [*range(2, 20), *range(120, 136), 31, 32, 33, 64, 256, 300]
-    {"shortest first": sizes.sort, "longest first": lambda: sizes.sort(reverse=True)}.get(
-        order, lambda: random.Random(0).shuffle(sizes)
-    )()
+    sizes.sort(reverse=order == "longest first")
+    if order == "mixed":
+        random.Random(0).shuffle(sizes)
     assert_tiktoken_agrees(["a" * size for size in sizes], ["b" + "a" * size for size in range(700)])
 
 
