@@ -21,8 +21,9 @@ from hornbook.recipes.report_text import quoted, size, visible
 from hornbook.recipes.tokenizer_figures import Figures
 from hornbook.recipes.vocabulary import Trained
 from hornbook.recipes.words import typed
+from hornbook.tokenizer.pretokenize import utf8
 from hornbook.tokenizer.tokenizer import Tokenizer
-from hornbook.tokenizer.trace import TracedWord, trace
+from hornbook.tokenizer.trace import TracedWord, has_bytes, pieces, trace
 
 MOST_CHARACTERS = 4_000
 """Of a longer text only the beginning is shown."""
@@ -83,52 +84,46 @@ def show_report(figures: Figures, out: Path, lesson: Lesson) -> None:
 def show_text(named: Named, text: str, steps: bool, lesson: Lesson) -> None:
     """Print how a text is cut into tokens; `-` stands for what is typed or piped in."""
     tokenizer = named.tokenizer
-    text = sys.stdin.read() if text == "-" else text
+    text = utf8(sys.stdin.read() if text == "-" else text)[0]
     if not text:
         raise TextError("there is no text to show; give some, or - to read it from the input")
     lesson.title(
         f"{visible(named.name)}: {tokenizer.vocab_size:,} tokens, pattern {_short(tokenizer.pattern)}"
     )
     shown = text[:MOST_CHARACTERS]
-    words = _words(tokenizer, shown)
-    ids, tokens = _cut(tokenizer, shown, words)
+    ids = tokenizer.encode(shown, allowed_special="all")
+    tokens = pieces(tokenizer, ids)
     lesson.tokens([_piece(token) for token in tokens])
     lesson.fact("length", _length(tokenizer, text))
     if len(text) > len(shown):
         lesson.fact("shown", f"the first {len(shown):,} of {len(text):,} characters")
     lesson.console.print()
-    lesson.table(_table(tokenizer, ids[:MOST_ROWS], tokens))
+    table = _table if has_bytes(tokenizer) else _bare_table
+    lesson.table(table(tokenizer, ids[:MOST_ROWS], tokens[:MOST_ROWS]))
     if len(ids) > MOST_ROWS:
         lesson.say(f"... and {len(ids) - MOST_ROWS:,} tokens more", "dim")
-    if steps and words:
+    if not steps:
+        return
+    if words := _words(tokenizer, shown):
         _show_steps(words, lesson)
-    elif steps:
+    else:
         lesson.say("This vocabulary is not a byte-level BPE: there are no merges to show.", "dim")
 
 
 def _words(tokenizer: Tokenizer, text: str) -> list[TracedWord]:
     """The words of a text with their merges; none where the vocabulary has no merges to show."""
     try:
-        return trace(tokenizer, text)
+        return trace(tokenizer, text, skip_long=True)
     except ConfigError:
         return []
-
-
-def _cut(tokenizer: Tokenizer, text: str, words: Sequence[TracedWord]) -> tuple[list[int], list[bytes]]:
-    """The ids of a text and their bytes."""
-    if words:
-        ids = [token for word in words for token in word.ids]
-    else:
-        ids = tokenizer.encode(text, allowed_special="all")
-    return ids, [tokenizer.token_bytes(token) for token in ids]
 
 
 def _length(tokenizer: Tokenizer, text: str) -> str:
     """How long a text is, in characters, bytes and tokens."""
     n_tokens = tokenizer.count_tokens(text, allowed_special="all")
-    n_bytes = len(text.encode("utf-8", "replace"))
-    ratio = f"{n_bytes / n_tokens:.2f} bytes per token"
-    return f"{n_tokens:,} tokens for {len(text):,} characters, {n_bytes:,} bytes: {ratio}"
+    n_bytes = len(text.encode())
+    ratio = f": {n_bytes / n_tokens:.2f} bytes per token" if n_tokens else ""
+    return f"{n_tokens:,} tokens for {len(text):,} characters, {n_bytes:,} bytes{ratio}"
 
 
 def _table(tokenizer: Tokenizer, ids: Sequence[int], tokens: Sequence[bytes]) -> Table:
@@ -139,10 +134,23 @@ def _table(tokenizer: Tokenizer, ids: Sequence[int], tokens: Sequence[bytes]) ->
         column.justify = "right"
     spans, text = tokenizer.offsets(ids), tokenizer.decode(ids)
     for place, (token, (start, end)) in enumerate(zip(ids, spans, strict=True)):
-        whole = tokens[place].decode("utf-8", "replace") == text[start:end]
+        alone = tokens[place].decode("utf-8", "replace")
+        # Whole tokens can differ from their spans by a space that the decoder drops.
+        whole = "\ufffd" not in alone or alone == text[start:end]
         shown = quoted(tokens[place]) if whole else f"a part of {text[start:end]!r}"
         row = (str(place), str(token), f"{start}\u2013{end}", _hex(tokens[place]), shown)
         table.add_row(Text(row[0], style="dim"), *map(Text, row[1:]))
+    return table
+
+
+def _bare_table(tokenizer: Tokenizer, ids: Sequence[int], tokens: Sequence[bytes]) -> Table:
+    """A row for each token of a vocabulary whose ids have no bytes: its place, id and text."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row(*(Text(title, style="dim") for title in ("", "id", "text")))
+    for column in table.columns[:2]:
+        column.justify = "right"
+    for place, (token, piece) in enumerate(zip(ids, tokens, strict=True)):
+        table.add_row(Text(str(place), style="dim"), Text(str(token)), Text(quoted(piece)))
     return table
 
 
@@ -151,7 +159,8 @@ def _show_steps(words: Sequence[TracedWord], lesson: Lesson) -> None:
     distinct = list({word.data: word for word in words}.values())
     lesson.console.print()
     for word in islice(distinct, MOST_WORDS):
-        lesson.say(f"{quoted(word.data)}{_why_no_steps(word)}", "bold")
+        shown = f"{quoted(word.text[:20].encode())} ..." if word.too_long else quoted(word.data)
+        lesson.say(f"{shown}{_why_no_steps(word)}", "bold")
         for step in word.steps[:MOST_STEPS]:
             lesson.table(_step(step.tokens, step.place, f"{step.rank:>6}"), indent=4)
         if len(word.steps) > MOST_STEPS:
@@ -170,6 +179,8 @@ def _why_no_steps(word: TracedWord) -> str:
         return (
             f"   {'a special' if word.kind == 'special' else 'an added'} token, cut out before anything else"
         )
+    if word.too_long:
+        return f"   a word of {len(word.data):,} bytes, too long to show step by step"
     if word.whole:
         return "   a token as it stands; this vocabulary looks up whole words first"
     return "" if word.steps else "   no merge applies"

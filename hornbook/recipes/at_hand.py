@@ -95,23 +95,51 @@ def _add_folder(
 
 
 def _without_twins(found: list[Named]) -> list[Named]:
-    """The same tokenizers, those with equal tokens and merges under one name."""
-    names: dict[object, list[str]] = {}
-    first: dict[object, Tokenizer] = {}
+    """The same tokenizers, those that give the same ids under one name."""
+    first: list[tuple[object, Tokenizer, list[str]]] = []
     for each in found:
         key = _identity(each.tokenizer)
-        first.setdefault(key, each.tokenizer)
-        if each.name not in names.setdefault(key, []):
-            names[key].append(each.name)
-    return [Named(" = ".join(names[key]), tokenizer) for key, tokenizer in first.items()]
+        for known, tokenizer, names in first:
+            if known == key and _merge_alike(tokenizer, each.tokenizer):
+                names += [each.name] if each.name not in names else []
+                break
+        else:
+            first.append((key, each.tokenizer, [each.name]))
+    return [Named(" = ".join(names), tokenizer) for _, tokenizer, names in first]
 
 
 def _identity(tokenizer: Tokenizer) -> object:
-    """What two tokenizers share that give the same ids."""
+    """What two tokenizers share that give the same ids, merges aside."""
     try:
-        return tokenizer.pattern, tuple(tokenizer.vocabulary.tokens)
+        vocabulary = tokenizer.vocabulary
     except ConfigError:
         return id(tokenizer)
+    return (
+        vocabulary.pattern, tuple(vocabulary.tokens), vocabulary.normalizer,
+        dict(vocabulary.special_tokens), dict(vocabulary.added_tokens),
+    )  # fmt: skip
+
+
+def _merge_alike(one: Tokenizer, other: Tokenizer) -> bool:
+    """Whether two tokenizers with the same tokens merge them alike, whichever way it is written down."""
+    if one is other:
+        return True
+    if _rules(one) == _rules(other):
+        return True
+    try:
+        # One may list the merges and the other be a table of ranks.
+        return one.ranks() == other.ranks()
+    except ConfigError:
+        return False
+
+
+def _rules(tokenizer: Tokenizer) -> object:
+    """The merges in the order in which they are done, and whether whole words are looked up before."""
+    vocabulary = tokenizer.vocabulary
+    columns = (vocabulary.ranks, vocabulary.left, vocabulary.right)
+    order = sorted(zip(*(column.tolist() for column in columns), strict=True))
+    ranks = {rank: place for place, rank in enumerate(sorted({rank for rank, _, _ in order}))}
+    return [(ranks[rank], left, right) for rank, left, right in order], vocabulary.whole_words
 
 
 def _name(path: Path) -> str:

@@ -21,10 +21,11 @@ from hornbook.recipes.text_kinds import Kind, parallel, read_kinds
 from hornbook.recipes.vocabulary_sweep import SIZES, Sweep, sweep
 from hornbook.tokenizer.jit import Int64s
 from hornbook.tokenizer.measure import Compression, Fairness, compression, fairness
+from hornbook.tokenizer.pretokenize import name_of
 from hornbook.tokenizer.tokenizer import Tokenizer
 
 PATTERN = "gpt2"
-"""How text is split in a sweep where no tokenizer of one's own says it."""
+"""How text is split in a sweep where no tokenizer of one's own says it, or it is not a byte-level BPE."""
 PROBE = 2_000
 """So many characters of each kind are decoded again, to see whether a tokenizer keeps its text."""
 
@@ -91,7 +92,7 @@ def measure(
     if sizes:
         learned, held_out = _divided(kinds)
         with watch("merging") as progress:
-            pattern = own[0].tokenizer.pattern if own else PATTERN
+            pattern = _pattern(own[0].tokenizer) if own else PATTERN
             texts = [text for kind in learned for text in kind.texts]
             swept = sweep(texts, [text for kind in held_out for text in kind.texts], pattern, sizes, progress)
     trained_here = swept is not None and not own
@@ -120,6 +121,14 @@ def measure(
         step=step,
         left_out=left_out,
     )
+
+
+def _pattern(tokenizer: Tokenizer) -> str:
+    """The pattern of a byte-level BPE; what others name so is no pattern to train with."""
+    try:
+        return name_of(tokenizer.vocabulary.pattern)
+    except ConfigError:
+        return PATTERN
 
 
 def _divided(kinds: Sequence[Kind]) -> tuple[list[Kind], list[Kind]]:

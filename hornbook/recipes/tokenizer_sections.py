@@ -18,6 +18,7 @@ from hornbook.recipes.text_kinds import Kind
 from hornbook.recipes.tokenizer_figures import Figures
 from hornbook.recipes.vocabulary import longest, ordinary_tokens
 from hornbook.recipes.vocabulary_sweep import Point
+from hornbook.tokenizer.trace import pieces
 
 View = dict[str, Any]
 N_COLOURS = 6
@@ -83,14 +84,14 @@ def _kinds(figures: Figures) -> View | None:
     rows: list[View] = []
     for kind in figures.kinds:
         found = [figures.table[each.name][kind.name] for each in figures.tokenizers]
-        best = max(each.bytes_per_token for each in found)
+        best, broken = max(each.bytes_per_token for each in found), found[0].fragment_share
         rows.append(
             {
                 "name": kind.name,
                 "bytes": found[0].bytes,
                 "cells": [(each.bytes_per_token, each.bytes_per_token == best) for each in found],
                 "words": found[0].tokens_per_word,
-                "fragments": 100 * found[0].fragment_share,
+                "fragments": None if broken is None else 100 * broken,
             }
         )
     rows.sort(key=lambda row: -row["cells"][0][0])
@@ -194,9 +195,8 @@ def _cuts(figures: Figures) -> View | None:
     for kind in chosen:
         line = _line(kind)[:CUT_LENGTH]
         ids = tokenizer.encode(line, disallowed_special=())
-        tokens = [
-            (tokenizer.token_bytes(i).decode("utf-8", "replace"), place % 5) for place, i in enumerate(ids)
-        ]
+        shown = pieces(tokenizer, ids)
+        tokens = [(token.decode("utf-8", "replace"), place % 5) for place, token in enumerate(shown)]
         cuts.append({"name": kind.name, "tokens": tokens, "n": len(ids), "characters": len(line)})
     return {"cuts": cuts, "same": bool(figures.same_lines), "own": figures.own.name}
 
@@ -215,8 +215,10 @@ def _line(kind: Kind) -> str:
 
 
 def _tokens(figures: Figures) -> View | None:
-    """What the vocabulary consists of, its longest tokens and its odd ones."""
+    """What the vocabulary consists of, its longest tokens and its odd ones; None where ids have no bytes."""
     tokens, uses = ordinary_tokens(figures.own.tokenizer), figures.uses.tolist()
+    if not tokens:
+        return None
     by_sort: dict[str, list[int]] = {name: [] for name in SORTS}
     for place, token in tokens.items():
         by_sort[_sort(token)].append(place)

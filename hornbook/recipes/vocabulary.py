@@ -27,6 +27,7 @@ from hornbook.corpus.ledger import Ledger, Step
 from hornbook.corpus.pipeline import PYTHON, read_corpus, read_inputs, read_ledger
 from hornbook.corpus.readers import PathLike, as_list, bytes_on_disk
 from hornbook.recipes.report_text import size
+from hornbook.tokenizer.files.settings import TEMPLATE_FILE
 from hornbook.tokenizer.measure import Compression, compression
 from hornbook.tokenizer.tokenizer import Tokenizer
 
@@ -186,6 +187,8 @@ def _building(folder: Path) -> Iterator[Path]:
     try:
         yield building
         if folder.exists():
+            # A template there is the old tokenizer's, and would win over the new one's.
+            (folder / TEMPLATE_FILE).unlink(missing_ok=True)
             # In this order `tokenizer.json` comes last: it is the file that makes the folder a tokenizer.
             for name in sorted(os.listdir(building), reverse=True):
                 os.replace(building / name, folder / name)

@@ -20,6 +20,7 @@ from hornbook.base.errors import TextError
 from hornbook.tokenizer.files.tokenizer_json import to_tokenizer_json
 from hornbook.tokenizer.jit import Int32s, Int64s
 from hornbook.tokenizer.numbers import Numbers
+from hornbook.tokenizer.offsets import offsets
 from hornbook.tokenizer.pretokenize import Splitter, name_of, splitter, utf8
 from hornbook.tokenizer.stream import StreamDecoder
 from hornbook.tokenizer.vocabulary import Vocabulary
@@ -97,7 +98,7 @@ class ByteLevel:
         from hornbook.tokenizer.words import lay_out
 
         if self.vocabulary.normalizer is not None:
-            texts = [unicodedata.normalize(self.vocabulary.normalizer, text) for text in texts]
+            texts = [unicodedata.normalize(self.vocabulary.normalizer, utf8(text)[0]) for text in texts]
         laid_out = lay_out([utf8(text)[1] for text in texts])
         # A memory belongs to one thread while it is out of the list.
         try:
@@ -113,8 +114,10 @@ class ByteLevel:
 
     def forget(self) -> None:
         """Forget the words met so far. Ids do not depend on them, only speed and memory do."""
-        for memory in self._memories:
+        resting, self._memories = self._memories, []
+        for memory in resting:
             memory.forget()
+        self._memories.extend(resting)
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of one id; of a special token, its text."""
@@ -134,6 +137,10 @@ class ByteLevel:
         lengths = np.array([len(token) for token in self.vocabulary.tokens], np.int32)
         lengths[list(self.special_tokens.values())] = 0
         return lengths
+
+    def offsets(self, ids: Iterable[int]) -> list[tuple[int, int]]:
+        """Return where each id begins and ends in the decoded text, in characters."""
+        return offsets([self.token_bytes(token) for token in ids])
 
     def stream(self) -> StreamDecoder:
         """Return a decoder for ids that arrive one at a time."""

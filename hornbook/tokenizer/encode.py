@@ -22,6 +22,8 @@ from hornbook.tokenizer.words import Texts, WordTable, lay_out
 
 MEMORY_WORDS = 1 << 19
 """A memory of more words is forgotten."""
+MEMORY_BYTES = 1 << 27
+"""One of more bytes is given back after a text."""
 ROOM = 1 << 22
 """More room than for so many ids is given back after a text."""
 REMEMBERED = 128
@@ -103,6 +105,9 @@ class Memory:
 
     def rest(self) -> None:
         """Keep no more room than the next text will probably need."""
+        if self.words.n_bytes + self.ids.nbytes > MEMORY_BYTES:
+            self.words = WordTable(longest=self.words.longest, known=self.words.known)
+            self.ids, self.n_ids = np.empty(1 << 12, np.int32), 0
         if len(self.out) > ROOM:
             self.out = np.empty(1 << 12, np.int32)
 
@@ -231,18 +236,18 @@ def _fill(merges: Merges, left: Int32s, right: Int32s, ranks: Int64s) -> None:
 def _used(texts: Texts, merges: Merges, left: Int32s, right: Int32s, ranks: Int64s) -> Bools:
     """Which merges of a table of ranks are ever done; `texts` are the tokens that the ranks make.
 
-    Two tokens merge where their bytes are a token, so most tokens could be made in several ways. But all that
-    is merged within a token's bytes before it is made has smaller ranks than it, whatever stands around them,
-    so it is always made of the same two.
+    Two tokens merge where their bytes are a token, so most tokens could be made in several ways. But where a
+    token is made, its bytes were merged among themselves alone, and that goes the same way whatever stands
+    around them: the pair they come down to is the one that makes it.
     """
     links, order = np.empty((3, SHORT + 1), np.int32), np.empty(SHORT + 16, np.int32)
-    parts = np.empty((len(texts.bounds), SHORT), np.int32)
+    ids, parts = np.empty(SHORT, np.int32), np.full((len(texts.bounds), 2), NO_TOKEN, np.int32)
     start = np.int64(0)
     for rank in range(len(texts.bounds)):
         n_bytes = texts.bounds[rank] - start
-        parts[rank, :2] = NO_TOKEN
         if n_bytes < SHORT:
-            _merge_short(texts.data, start, n_bytes, merges, parts[rank], links, order, rank)
+            _merge_short(texts.data, start, n_bytes, merges, ids, links, order, 2)
+            parts[rank] = ids[:2]
         start = texts.bounds[rank]
     used = np.empty(len(ranks), np.bool_)
     for merge in range(len(ranks)):
@@ -254,10 +259,9 @@ def _used(texts: Texts, merges: Merges, left: Int32s, right: Int32s, ranks: Int6
 @jit
 def _merge_short(
     data: Bytes, start: Integer, n_ids: Integer, merges: Merges, ids: Int32s, links: Int32s, order: Int32s,
-    limit: Integer,
+    fewest: Integer,
 ) -> Integer:  # fmt: skip
-    """The ids of a word of few bytes, by the merges of ranks below a limit: in every round all pairs are
-    looked at.
+    """The ids of a word of few bytes, merged until there are so few: in every round all pairs are looked at.
 
     A place behind the last holds no token, so that the ends of the word need no branches, which a processor
     could not foresee.
@@ -275,11 +279,11 @@ def _merge_short(
         order[at] = rank << PLACE_BITS | at
     for at in range(n_places - 1, n_orders):
         order[at] = NEVER
-    while True:
+    while n_ids > fewest:
         first = NEVER
         for at in range(n_orders):
             first = min(first, order[at])
-        if first >= limit << PLACE_BITS:
+        if first >= NEVER:
             break
         place = first & (SHORT - 1)
         tokens[place] = merges.made[first >> PLACE_BITS]
@@ -376,7 +380,7 @@ def _merge(
 ) -> Integer:
     """Write the ids of a word to `ids` and return how many; `links` and `order` are scratch."""
     if n_bytes < SHORT:
-        return _merge_short(data, start, n_bytes, merges, ids, links, order, NO_RANK)
+        return _merge_short(data, start, n_bytes, merges, ids, links, order, 1)
     return _merge_long(data, start, n_bytes, merges, ids)
 
 

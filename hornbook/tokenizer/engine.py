@@ -65,6 +65,9 @@ class Engine(Protocol):
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """Return the UTF-8 of some ids, whole or cut short."""
 
+    def offsets(self, ids: Iterable[int]) -> list[tuple[int, int]]:
+        """Return where each id begins and ends in the decoded text, in characters."""
+
     def stream(self) -> TextStream:
         """Return a decoder for ids that arrive one at a time."""
 

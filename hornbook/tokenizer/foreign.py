@@ -10,6 +10,7 @@ into it. The library is an optional package and is loaded when the engine is mad
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import operator
 import re
@@ -26,6 +27,7 @@ from hornbook.tokenizer.engine import TextStream
 from hornbook.tokenizer.files.pipeline import KINDS, Content, kinds, steps
 from hornbook.tokenizer.jit import Int32s
 from hornbook.tokenizer.numbers import Numbers
+from hornbook.tokenizer.offsets import offsets
 from hornbook.tokenizer.pretokenize import utf8
 from hornbook.tokenizer.stream import StreamDecoder
 
@@ -135,6 +137,37 @@ class Foreign:
         if "ByteFallback" in self._decoder and (byte := BYTE.fullmatch(text)):
             return bytes.fromhex(byte[1])
         return text.replace(SPACE, " ").encode()
+
+    def offsets(self, ids: Iterable[int]) -> list[tuple[int, int]]:
+        """Return where each id begins and ends in `decode(ids)`, in characters; see `offsets.py`.
+
+        A space that the decoder drops at the beginning of a text is in no span. Where tokens have no bytes of
+        their own, or the decoder changes more than that space, it is a `TextError`.
+        """
+        places = [self._checked(token)[0] for token in ids]
+        text = self._decode(places)
+        whole = self._pieces(places)
+        n_dropped = len(b"".join(whole).decode("utf-8", "replace")) - len(text)
+        # Some decoders drop the spaces that begin a text, some those of the first token.
+        for pieces in (_without_first(whole, n_dropped), [_unspaced(whole[0]), *whole[1:]] if whole else []):
+            if b"".join(pieces).decode("utf-8", "replace") == text:
+                return offsets(pieces)
+        raise TextError(
+            "these ids have no offsets: the text that this vocabulary's decoder makes of them is not that of "
+            "their tokens one after another"
+        )
+
+    def _pieces(self, ids: Sequence[int]) -> list[bytes]:
+        """The bytes of each id; in a row of single bytes that is not UTF-8, each is U+FFFD, as decoded."""
+        pieces = [self.token_bytes(token) for token in ids]
+        if "ByteFallback" in self._decoder:
+            texts = [self._checked(token)[1] for token in ids]
+            for single, row in itertools.groupby(range(len(ids)), lambda at: bool(BYTE.fullmatch(texts[at]))):
+                places = list(row)
+                if single and "\ufffd" in b"".join(pieces[at] for at in places).decode("utf-8", "replace"):
+                    for at in places:
+                        pieces[at] = "\ufffd".encode()
+        return pieces
 
     def byte_lengths(self) -> Int32s:
         """Return how many bytes each id stands for, 0 for special and unused ones; int32 [vocab_size]."""
@@ -266,6 +299,20 @@ class _Differences:
         before, after = self._decode(self._told), self._decode([*self._told, *self._waiting])
         # Bytes that spoil the character before them come after a character that was told already.
         return after[len(before) :] if after.startswith(before) else self._decode(self._waiting)
+
+
+def _without_first(pieces: Sequence[bytes], n_dropped: int) -> list[bytes]:
+    """Those bytes without so many spaces at their beginning, or as many as there are."""
+    kept = []
+    for piece in pieces:
+        n_spaces = min(max(n_dropped, 0), len(piece) - len(piece.lstrip(b" ")))
+        kept.append(piece[n_spaces:])
+        n_dropped = n_dropped - n_spaces if n_spaces == len(piece) else 0
+    return kept
+
+
+def _unspaced(piece: bytes) -> bytes:
+    return piece.replace(b" ", b"")
 
 
 # Reading a file by the library, and all of it

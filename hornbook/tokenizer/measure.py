@@ -4,8 +4,8 @@
     english.bytes_per_token
     fairness({"eng_Latn": english, "tha_Thai": compression(tokenizer, thai_texts)}).premiums["tha_Thai"]
 
-Any tokenizer can be measured. The special tokens in a text are taken as plain text. Nothing here prints or
-draws.
+Any tokenizer can be measured; where its ids have no bytes of their own, what is counted in them is None. The
+special tokens in a text are taken as plain text. Nothing here prints or draws.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hornbook.base.errors import ConfigError, TextError, did_you_mean
+from hornbook.tokenizer.jit import Int64s
 from hornbook.tokenizer.pretokenize import utf8
+from hornbook.tokenizer.trace import has_bytes
 
 if TYPE_CHECKING:
     from hornbook.tokenizer.tokenizer import Tokenizer
@@ -37,10 +39,16 @@ class Compression:
     """What white space separates; Chinese, Japanese and Thai, which write none between words, have few."""
     tokens: int
     """How many ids the tokenizer gives."""
-    single_byte_tokens: int
-    """Those of the tokens that are one byte: a letter of ASCII, or a part of any other character."""
-    fragments: int
-    """Those of the tokens that are not whole characters, so that a text cannot be cut beside them."""
+    single_byte_tokens: int | None
+    """Those of the tokens that are one byte: a letter of ASCII, or a part of any other character.
+
+    None where ids have no bytes of their own, as in WordPiece.
+    """
+    fragments: int | None
+    """Those of the tokens that are not whole characters, so that a text cannot be cut beside them.
+
+    None where ids have no bytes of their own.
+    """
     used: int
     """How many of the vocabulary's ids occur."""
     vocab_size: int
@@ -61,14 +69,14 @@ class Compression:
         return self.tokens / self.words
 
     @property
-    def single_byte_share(self) -> float:
-        """The share of the tokens that are one byte."""
-        return self.single_byte_tokens / self.tokens
+    def single_byte_share(self) -> float | None:
+        """The share of the tokens that are one byte; None where they are not counted."""
+        return None if self.single_byte_tokens is None else self.single_byte_tokens / self.tokens
 
     @property
-    def fragment_share(self) -> float:
-        """The share of the tokens that are not whole characters."""
-        return self.fragments / self.tokens
+    def fragment_share(self) -> float | None:
+        """The share of the tokens that are not whole characters; None where they are not counted."""
+        return None if self.fragments is None else self.fragments / self.tokens
 
     @property
     def used_share(self) -> float:
@@ -89,14 +97,21 @@ def compression(tokenizer: Tokenizer, texts: Iterable[str]) -> Compression:
         n_words += len(mended.split())
     if not n_words:
         raise TextError(f"there is nothing to measure: {n_texts} texts, and no word in them")
-    used = np.flatnonzero(counts).tolist()
-    spelled = {token: tokenizer.token_bytes(token) for token in used}
-    single = [token for token in used if len(spelled[token]) == 1]
-    broken = [token for token in used if not _is_text(spelled[token])]
+    if not counts.any():
+        raise TextError(f"there is nothing to measure: {n_texts} texts, and no token in them")
+    single, broken = _parts(tokenizer, counts) if has_bytes(tokenizer) else (None, None)
     return Compression(
-        n_texts, n_bytes, n_characters, n_words, int(counts.sum()), int(counts[single].sum()),
-        int(counts[broken].sum()), len(used), tokenizer.vocab_size,
+        n_texts, n_bytes, n_characters, n_words, int(counts.sum()), single, broken,
+        int(np.count_nonzero(counts)), tokenizer.vocab_size,
     )  # fmt: skip
+
+
+def _parts(tokenizer: Tokenizer, counts: Int64s) -> tuple[int, int]:
+    """How many tokens are one byte, and how many are not whole characters."""
+    spelled = {token: tokenizer.token_bytes(token) for token in np.flatnonzero(counts).tolist()}
+    single = [token for token, data in spelled.items() if len(data) == 1]
+    broken = [token for token, data in spelled.items() if not _is_text(data)]
+    return int(counts[single].sum()), int(counts[broken].sum())
 
 
 def _is_text(token: bytes) -> bool:

@@ -1,7 +1,7 @@
 """Lists of ids without making a Python integer for each.
 
-Each id of a list is else an object of its own. Here the object of each id is made once, and lists refer to it:
-they are freed several times faster and need a fifth of the memory.
+Each id of a list is else an object of its own. Here the object of each id is made once, and lists refer to
+it: they are freed several times faster and need a fifth of the memory.
 """
 
 from __future__ import annotations

@@ -76,11 +76,13 @@ def resolve(pattern: str) -> str:
         return PATTERNS[pattern]
     if re.fullmatch(r"[\w-]*", pattern):
         known = did_you_mean(pattern, PATTERNS)
-        raise ConfigError(f"there is no pattern {pattern!r}; {known} A regular expression is taken too")
+        raise ConfigError(f"there is no pattern {pattern!r}; {known}; a regular expression is taken too")
     try:
-        regex.compile(pattern)
+        compiled = regex.compile(pattern)
     except regex.error as error:
         raise ConfigError(f"the pattern {pattern!r} is not a regular expression: {error}") from None
+    if compiled.flags & regex.REVERSE:
+        raise ConfigError(f"the pattern {pattern!r} goes through text backwards; leave out the flag (?r)")
     return pattern
 
 
@@ -150,7 +152,9 @@ class _ByRegex:
             if end > start:
                 text = texts.data[start:end].tobytes().decode("utf-8")
                 ends = np.fromiter(self._ends(text), dtype=np.int64)
-                yield start + (ends if len(text) == end - start else _byte_offsets(text)[ends])
+                ends = start + (ends if len(text) == end - start else _byte_offsets(text)[ends])
+                for first in range(0, len(ends), BLOCK):
+                    yield ends[first : first + BLOCK]
             start = end
 
     def _ends(self, text: str) -> list[int]:

@@ -7,7 +7,7 @@
 Ids of a tokenizer trained here are the 256 bytes in GPT-2's order, the merged tokens as they were learned,
 and the special tokens last. One that is loaded keeps the ids of its file, wherever its special tokens
 stand. Compiled code is loaded at the first encoding, not at import. This module knows no file format and
-no algorithm: see `formats.py`, `train.py`, `encode.py`, and `reference.py` to read.
+no algorithm: see `files/formats.py`, `train.py`, `encode.py`, and `reference.py` to read.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class Tokenizer:
         self.special_tokens: dict[str, int] = dict(engine.special_tokens)
         self.added_tokens: dict[str, int] = dict(engine.added_tokens)
         self._usual = set(self.added_tokens), set(self.special_tokens)
+        # A text may hold characters beyond the first plane in halves, which must be joined to be found.
+        self._in_halves = max("".join([*self.special_tokens, *self.added_tokens]), default="") > "\uffff"
         self._cut_out = _Finder([*self.special_tokens, *self.added_tokens])
 
     @classmethod
@@ -70,9 +72,9 @@ class Tokenizer:
         """
         from hornbook.tokenizer.train import train
 
-        if isinstance(texts, str):
+        if isinstance(texts, str | os.PathLike):
             raise TextError(
-                "texts must be many texts, not one str; for a single text give [text], and for files and "
+                "texts must be many texts, not one; for a single text give [text], and for files and "
                 "folders use train_tokenizer(paths, out, vocab_size) of hornbook.recipes.vocabulary"
             )
         _check_special(special_tokens)
@@ -132,6 +134,7 @@ class Tokenizer:
         self, text: str, allowed_special: Specials = frozenset(), disallowed_special: Specials = "all"
     ) -> Int32s:
         """Return the ids of a text as an int32 array; the keywords are those of `encode`."""
+        text = self._whole(text)
         cut_out = self._to_cut_out(text, *self._chosen(allowed_special, disallowed_special))
         return self._engine.encode_between(text, cut_out) if cut_out else self._engine.encode(text)
 
@@ -152,7 +155,7 @@ class Tokenizer:
         if isinstance(texts, str):
             raise TextError("texts must be many texts, not one str; use encode for a single text")
         n_workers = n_threads(threads)
-        texts = list(texts)
+        texts = [self._whole(text) for text in texts]
         chosen = self._chosen(allowed_special, disallowed_special)
         apart: dict[int, list[int]] = {}
         for place, text in enumerate(texts):
@@ -183,10 +186,14 @@ class Tokenizer:
                 raise ConfigError(f"there is no special token {special!r}, {known}")
         return set(specials)
 
-    def _to_cut_out(self, text: str, wanted: set[str], forbidden: set[str]) -> list[str]:
-        """Those of the wanted tokens that are in a text; a forbidden one is an error."""
+    def _whole(self, text: str) -> str:
+        """A text in which special and added tokens can be found."""
         if not isinstance(text, str):
             raise TextError(f"the tokenizer takes text (str), not {type(text).__name__}")
+        return utf8(text)[0] if self._in_halves else text
+
+    def _to_cut_out(self, text: str, wanted: set[str], forbidden: set[str]) -> list[str]:
+        """Those of the wanted tokens that are in a text; a forbidden one is an error."""
         present = self._cut_out.all_in(text) if wanted or forbidden else []
         found = next((special for special in present if special in forbidden), None)
         if found is not None:
@@ -215,10 +222,11 @@ class Tokenizer:
         return self._engine.stream()
 
     def offsets(self, ids: Iterable[int]) -> list[tuple[int, int]]:
-        """Return where each id begins and ends in `decode(ids)`, in characters; see `offsets.py`."""
-        from hornbook.tokenizer.offsets import offsets
+        """Return where each id begins and ends in `decode(ids)`, in characters; see `offsets.py`.
 
-        return offsets([self.token_bytes(token) for token in ids])
+        That is the text given to `encode`, unless the vocabulary brings text to a normal form.
+        """
+        return self._engine.offsets(ids)
 
     # Conversations
 
@@ -350,15 +358,19 @@ class _Finder:
 
 def n_threads(threads: int | None) -> int:
     """How many threads to use: as many as given, or one for each processor."""
-    if threads is not None and threads < 1:
-        raise ConfigError(f"threads={threads} must be at least 1, or None for one for each processor")
+    if threads is not None and not (isinstance(threads, int) and threads >= 1):
+        raise ConfigError(f"threads={threads!r} must be 1 or more, or None for one for each processor")
+    if threads is None and hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
     return threads or os.cpu_count() or 1
 
 
 def _check_special(special_tokens: Sequence[str]) -> None:
     """Refuse special tokens that text could be taken for, or that occur twice."""
-    if isinstance(special_tokens, str):
-        raise ConfigError(f"special_tokens must be a list of texts; for one give [{special_tokens!r}]")
+    if not isinstance(special_tokens, Sequence) or isinstance(special_tokens, str):
+        raise ConfigError(
+            f"special_tokens must be a list of texts, in the order of their ids; not {special_tokens!r}"
+        )
     for special in special_tokens:
         if not special or special in BYTES or utf8(special)[0] != special:
             reason = "it is empty, a surrogate, or a letter of GPT-2's byte alphabet"

@@ -7,14 +7,14 @@
 First the special and the added tokens are cut out of the text, all of them; then the pattern cuts what is
 left into words; then each word begins as single bytes and is merged, pair by pair. The ids are those of
 `tokenizer.encode(text, allowed_special="all")`, and a test holds them together. Only a byte-level BPE can
-be traced. Nothing here prints.
+be traced; `pieces` shows the ids of any vocabulary. Nothing here prints.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -56,6 +56,8 @@ class TracedWord:
     """Whether the pattern cut it, or it was cut out before as a special or an added token."""
     whole: bool
     """Whether the vocabulary took it as one token without looking at its merges."""
+    too_long: bool
+    """Whether it has more than `LONGEST` bytes and was not merged: its steps, ids and tokens are empty."""
     steps: tuple[Step, ...]
     """The merges in the order in which they are done."""
     ids: tuple[int, ...]
@@ -63,14 +65,29 @@ class TracedWord:
     """The bytes of each id."""
 
 
-def trace(tokenizer: Tokenizer, text: str) -> list[TracedWord]:
+def trace(tokenizer: Tokenizer, text: str, *, skip_long: bool = False) -> list[TracedWord]:
     """Return the words of a text, each with its merges and its ids.
 
-    A `TextError` where a word has more than `LONGEST` bytes; a `ConfigError` where the tokenizer is not a
-    byte-level BPE.
+    A word that takes merging and has more than `LONGEST` bytes is a `TextError`, or with `skip_long` has no
+    steps and no ids. A tokenizer that is not a byte-level BPE is a `ConfigError`.
     """
-    tracer = _Tracer(tokenizer.vocabulary)
+    tracer = _Tracer(tokenizer.vocabulary, skip_long)
     return [word for part in _cut(text, tracer.apart) for word in tracer.words(part)]
+
+
+def has_bytes(tokenizer: Tokenizer) -> bool:
+    """Whether every id stands for bytes; not where words are written without the spaces between them."""
+    try:
+        return len(tokenizer.byte_lengths) == tokenizer.vocab_size
+    except TextError:
+        return False
+
+
+def pieces(tokenizer: Tokenizer, ids: Iterable[int]) -> list[bytes]:
+    """Return the bytes of each id; where ids have none of their own, those of the text of each id alone."""
+    if has_bytes(tokenizer):
+        return [tokenizer.token_bytes(token) for token in ids]
+    return [tokenizer.decode_bytes([token]) for token in ids]
 
 
 def _cut(text: str, apart: Mapping[str, int]) -> list[str]:
@@ -84,7 +101,8 @@ def _cut(text: str, apart: Mapping[str, int]) -> list[str]:
 class _Tracer:
     """Traces by one vocabulary."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, skip_long: bool) -> None:
+        self._skip_long = skip_long
         self.apart = {**vocabulary.special_tokens, **vocabulary.added_tokens}
         self._vocabulary = vocabulary
         self._ids = vocabulary.ordinary_ids()
@@ -111,7 +129,7 @@ class _Tracer:
         """A special or an added token."""
         token, data = self.apart[text], text.encode()
         special = text in self._vocabulary.special_tokens
-        return TracedWord(text, data, "special" if special else "added", True, (), (token,), (data,))
+        return TracedWord(text, data, "special" if special else "added", True, False, (), (token,), (data,))
 
     def _ends(self, raw: bytes) -> list[int]:
         """Where the words of a text end, by the splitter that encoding has."""
@@ -123,14 +141,17 @@ class _Tracer:
         """One word, merged."""
         text = data.decode()
         if self._vocabulary.whole_words and data in self._ids:
-            return TracedWord(text, data, "word", True, (), (self._ids[data],), (data,))
+            return TracedWord(text, data, "word", True, False, (), (self._ids[data],), (data,))
         if len(data) > LONGEST:
+            if self._skip_long:
+                return TracedWord(text, data, "word", False, True, (), (), ())
             raise TextError(
                 f"a word of {len(data)} bytes, beginning {text[:20]!r}, is too long to trace: "
                 f"{LONGEST} bytes at most; give a shorter text"
             )
         tokens, steps = self._merge(tuple(bytes([byte]) for byte in data))
-        return TracedWord(text, data, "word", False, steps, tuple(self._ids[each] for each in tokens), tokens)
+        ids = tuple(self._ids[each] for each in tokens)
+        return TracedWord(text, data, "word", False, False, steps, ids, tokens)
 
     def _merge(self, tokens: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], tuple[Step, ...]]:
         """The tokens that are left when no pair can be merged any more, and how they came about."""

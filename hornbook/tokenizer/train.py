@@ -24,6 +24,9 @@ from hornbook.tokenizer.words import WordTable
 
 logger = logging.getLogger(__name__)
 
+LARGEST = 1 << 31
+"""The places of training are numbered in 32 bits."""
+
 
 def train(
     texts: Iterable[str],
@@ -41,12 +44,18 @@ def train(
     log, when no pair is left that occurs `min_frequency` times.
     """
     smallest = len(BYTE_ORDER) + len(special_tokens)
+    if not isinstance(vocab_size, int):
+        raise errors.ConfigError(f"vocab_size={vocab_size!r} must be a whole number")
     if vocab_size < smallest:
         raise errors.ConfigError(
             f"vocab_size={vocab_size} is too small: 256 bytes and {len(special_tokens)} special tokens "
             f"are {smallest}; give at least that, 4096 for a small model"
         )
     words, counts = count_words(texts, expression, threads, max_words)
+    if words.n_letters >= LARGEST:
+        raise errors.TextError(
+            f"the distinct words of the text have {words.n_letters} bytes, {LARGEST} or more; give max_words="
+        )
     learner = _Learner(words, counts, special_tokens)
     n_tokens = vocab_size - len(special_tokens)
     while len(learner.tokens) < n_tokens:

@@ -47,8 +47,8 @@ def count_words(
     if dropped[0]:
         share = dropped[1] / (dropped[1] + counts.sum())
         logger.warning(
-            "to keep at most max_words=%d distinct words, %d rare ones were dropped on the way, with %d "
-            "occurrences (%.2f%% of the text's words)",
+            "to keep at most max_words=%d distinct words, rare ones were dropped %d times on the way, "
+            "with %d occurrences (%.2f%% of the text's words)",
             max_words, *dropped, 100 * share,
         )  # fmt: skip
     return total, counts
@@ -108,7 +108,8 @@ def _add(total: WordTable, more: WordTable) -> None:
 def _without_rarest(table: WordTable, max_words: int, dropped: Int64s) -> WordTable:
     """Keep the words more frequent than the first one too many, at most three quarters of the bound.
 
-    So the next batches find room, and words of equal counts share one fate.
+    So the next batches find room, and words of equal counts share one fate; where all counts are equal, the
+    words seen first stay.
     """
     counts = table.entries[: len(table), COUNT]
     n_kept = max(3 * max_words // 4, 1)

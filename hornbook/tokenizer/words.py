@@ -97,13 +97,14 @@ class WordTable:
             self._sizes, self.longest,
         )  # fmt: skip
 
-    def find(self, chunks: UInt64s, starts: Int64s, ends: Int64s) -> Int32s:
-        """Return the number of each word, ABSENT for one that is not in the table."""
-        return _find(chunks, starts, ends, self._arrays)
-
     @property
     def _arrays(self) -> Arrays:
         return Arrays(self.entries, self._index, self._arena)
+
+    @property
+    def n_letters(self) -> int:
+        """The length of all words together, in bytes."""
+        return int(_lengths(self.entries[: len(self)], self._arena).sum())
 
     def spelled(self) -> Texts:
         """Return the words by their numbers as texts one after another."""
@@ -332,17 +333,6 @@ def _store(chunks: UInt64s, start: Integer, n_bytes: Integer, arena: UInt64s, si
     arena[chunk] = _low_bytes(_chunk(chunks, start + at), n_bytes - at)
     sizes[N_CHUNKS] = chunk + 1
     return place
-
-
-@jit
-def _find(chunks: UInt64s, starts: Int64s, ends: Int64s, table: Arrays) -> Int32s:
-    found = np.empty(len(ends), np.int32)
-    for word in range(len(ends)):
-        n_bytes = ends[word] - starts[word]
-        low, high = _key(chunks, starts[word], n_bytes)
-        home = _home(low, high, table.slots)
-        found[word] = table.slots[_seek(chunks, starts[word], n_bytes, low, high, home, table)] - 1
-    return found
 
 
 @jit

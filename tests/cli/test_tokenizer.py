@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 from recipes.tiny_runs import ended, home, hornbook, inside, process
+from tokenizer.word_piece import word_piece
 
 from hornbook.cli.main import app
 from hornbook.tokenizer.tokenizer import Tokenizer
@@ -187,6 +188,38 @@ def test_text_from_the_input_and_long_text(books: Path) -> None:
     many = " ".join(f"{a}{b}" for a in "abcdef" for b in "klmn")
     assert "different words more" in hornbook("tokenizer", "show", many, "--tokenizer", books).out
     assert complaint("show", "-", "--tokenizer", books).startswith("there is no text to show")
+
+
+def test_a_long_word_is_shown_but_not_step_by_step(books: Path) -> None:
+    tokenizer = Tokenizer.load(books)
+    for word in ("a" * 2500, "\u4e2d" * 700):
+        text, n_bytes = f"la {word}", len(word.encode())
+        said = hornbook("tokenizer", "show", text, "--tokenizer", books)
+        assert said.code == 0, said.err
+        assert f"{tokenizer.count_tokens(text):,} tokens for {len(text):,} characters" in said.out
+        why = f"'{' ' + word[:19]}' ... a word of {n_bytes + 1:,} bytes, too long to show step by step"
+        assert why in flat(said.out)
+        bare = hornbook("tokenizer", "show", text, "--tokenizer", books, "--no-steps")
+        assert bare.code == 0 and "too long" not in bare.out
+
+
+def test_a_vocabulary_without_bytes_is_shown(place: Path) -> None:
+    word_piece(Path("bare"))
+    said = hornbook("tokenizer", "show", "A small texts!", "--tokenizer", "bare")
+    assert said.code == 0, said.err
+    assert "[a][small][text][##s][[UNK]]" in said.out
+    assert re.search(r"3 +4 +'##s'\n", said.out) and "span" not in said.out
+    assert "5 tokens for 14 characters, 14 bytes: 2.80 bytes per token" in said.out
+    assert "there are no merges to show" in said.out
+    nothing = hornbook("tokenizer", "show", " ", "--tokenizer", "bare")
+    assert nothing.code == 0 and "0 tokens for 1 characters, 1 bytes\n" in nothing.out
+
+
+def test_lone_surrogates_are_counted_as_what_they_become(books: Path) -> None:
+    said = hornbook("tokenizer", "show", "\ud800" * 5 + "\ud83d\ude00", "--tokenizer", books)
+    assert said.code == 0, said.err
+    n_tokens = Tokenizer.load(books).count_tokens("\ufffd" * 5 + "\U0001f600")
+    assert f"{n_tokens} tokens for 6 characters, 19 bytes: {19 / n_tokens:.2f} bytes per token" in said.out
 
 
 def test_which_tokenizer(books: Path, place: Path) -> None:

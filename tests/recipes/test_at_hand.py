@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from recipes.tiny_runs import inside, story
 
 from hornbook.base.errors import ConfigError, HornbookError, RunFolderError
-from hornbook.recipes.at_hand import compared, find_tokenizer
+from hornbook.recipes import at_hand
+from hornbook.recipes.at_hand import Named, compared, find_tokenizer
+from hornbook.tokenizer.byte_level import ByteLevel
 from hornbook.tokenizer.tokenizer import Tokenizer
 
 TEXT = "The first book of letters. " * 3
@@ -71,6 +76,25 @@ def test_the_same_vocabulary_twice_has_one_name(folder: Path, tmp_path: Path) ->
     shutil.copytree(folder / "ours", tmp_path / "copy")
     found, _ = compared([folder / "ours", tmp_path / "copy", folder / "ours"])
     assert [named.name for named in found] == ["ours = copy"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"normalizer": "NFC"},
+        {"added_tokens": {"the": 300}},
+        {"special_tokens": {"the": 300}},
+        {"left": [], "right": [], "ranks": []},
+    ],
+)
+def test_other_ids_are_another_tokenizer(folder: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    ours = Tokenizer.load(folder / "ours")
+    arrays: dict[str, Any] = {
+        name: np.array(value, np.int32) if value == [] else value for name, value in change.items()
+    }
+    other = Tokenizer(ByteLevel(dataclasses.replace(ours.vocabulary, **arrays)))
+    named = [Named("ours", ours), Named("other", other), Named("twin", Tokenizer.load(folder / "ours"))]
+    assert [each.name for each in at_hand._without_twins(named)] == ["ours = twin", "other"]
 
 
 def test_without_paths_it_is_the_folder_of_the_data(

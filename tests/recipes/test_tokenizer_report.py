@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from recipes.pages import Page
 from recipes.tiny_runs import story
+from tokenizer.word_piece import word_piece
 
 from hornbook.base.errors import ConfigError, RunFolderError
-from hornbook.recipes.tokenizer_figures import Figures, measure
+from hornbook.recipes.tokenizer_figures import PATTERN, Figures, measure
 from hornbook.recipes.tokenizer_report import render, write_tokenizer_report
 from hornbook.recipes.vocabulary import train_tokenizer
 from hornbook.tokenizer.measure import compression
@@ -142,6 +143,33 @@ def test_text_and_names_are_never_markup(texts: Path, tmp_path: Path) -> None:
     raw = render(evil)
     assert raw.count("<script>") == 1 and "\u202e" not in raw
     assert "</code><script>alert('1')</script>&amp;\\u202e" in Page(raw).words
+
+
+def test_a_vocabulary_without_bytes_is_compared(texts: Path, tmp_path: Path) -> None:
+    word_piece(tmp_path / "published" / "bare")
+    found = measure(texts / "texts", tokenizers=[texts / "a"], compare=[tmp_path / "published"], sizes=())
+    assert [named.name for named in found.tokenizers] == ["a", "bare"] and not found.left_out
+    assert found.table["bare"]["eng"].fragments is None and found.lossy == ["bare"]
+    assert Page(render(found)).chapters == [name for name in CHAPTERS if name != "sweep"]
+
+
+def test_a_vocabulary_without_bytes_as_ones_own(texts: Path, tmp_path: Path) -> None:
+    """It names no pattern to train with, and has no bytes to show."""
+    (tmp_path / "text.txt").write_text("A small text, small texts.\n" * 40, encoding="utf-8")
+    word_piece(tmp_path / "bare")
+    found = measure(tmp_path / "text.txt", tokenizers=[tmp_path / "bare"], sizes=SIZES)
+    assert found.swept is not None and found.swept.tokenizer.pattern == PATTERN
+    page = Page(render(found))
+    assert page.chapters == [name for name in CHAPTERS if name not in ("fairness", "tokens")]
+    assert "\u2013" in page.words and "no bytes of their own" in page.words
+    assert "##s" in page.words and "None" not in page.words
+
+
+def test_a_sweep_is_split_as_ones_own_byte_level_tokenizer_is(texts: Path, tmp_path: Path) -> None:
+    for name, given in (("c", "cl100k"), ("d", r"\w+|\W+")):
+        train_tokenizer(texts / "texts", tmp_path / name, 300, pattern=given)
+        found = measure(texts / "texts", tokenizers=[tmp_path / name], sizes=SIZES)
+        assert found.swept is not None and found.swept.tokenizer.pattern == given
 
 
 def test_what_is_in_the_way_stays(texts: Path, tmp_path: Path) -> None:

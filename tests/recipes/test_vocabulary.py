@@ -97,8 +97,10 @@ def test_a_tokenizer_in_the_way_is_kept_unless_it_may_go(place: Path) -> None:
     with pytest.raises(RunFolderError, match="already holds a tokenizer"):
         train_tokenizer("texts", "books", 310)
     assert Path("books/tokenizer.json").read_bytes() == before
+    Path("books/chat_template.jinja").write_text("old")
     train_tokenizer("texts", "books", 310, overwrite=True)
     assert Tokenizer.load("books").vocab_size == 310
+    assert Tokenizer.load("books").settings.chat_template is None
     assert names(Path("books")) == ["notes.txt", "tokenizer.json", "tokenizer_config.json"]
 
 

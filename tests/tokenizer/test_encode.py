@@ -77,6 +77,32 @@ def test_a_full_memory_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(engine._memories[0].words) <= BLOCK
 
 
+def as_tiktoken_has_it(ranks: dict[bytes, int], text: str) -> list[int]:
+    tiktoken = pytest.importorskip("tiktoken")
+    theirs = tiktoken.Encoding("x", pat_str=PATTERNS["gpt2"], mergeable_ranks=ranks, special_tokens={})
+    ids: list[int] = theirs.encode_ordinary(text)
+    return ids
+
+
+def test_a_part_may_have_a_larger_rank_than_the_whole() -> None:
+    single = {bytes([byte]): byte for byte in range(256)}
+    ranks = {**single, b"abc": 256, b"ab": 257, b"bc": 258}
+    ours = Tokenizer.from_ranks(ranks, "gpt2")
+    for text in ("xabc", "abc", "abcabc", "bcabbc"):
+        assert ours.encode(text) == as_tiktoken_has_it(ranks, text)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.text("abc", min_size=2, max_size=6), unique=True, max_size=25),
+    st.text("abcx ", max_size=40),
+)
+def test_tables_of_ranks_in_any_order_are_those_of_tiktoken(tokens: list[str], text: str) -> None:
+    ranks = {bytes([byte]): byte for byte in range(256)}
+    ranks |= {token.encode(): 256 + place for place, token in enumerate(tokens)}
+    assert Tokenizer.from_ranks(ranks, "gpt2").encode(text) == as_tiktoken_has_it(ranks, text)
+
+
 def rank_files(name: str, real_data: Path) -> tuple[Tokenizer, Any]:
     """Ours and tiktoken's encoding from the same rank file."""
     tiktoken = pytest.importorskip("tiktoken")

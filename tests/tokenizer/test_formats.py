@@ -18,7 +18,9 @@ from tokenizer.texts import any_text, python_source, stable
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.tokenizer import Tokenizer
 from hornbook.tokenizer.byte_level import ByteLevel
+from hornbook.tokenizer.files.expressions import is_portable
 from hornbook.tokenizer.files.tokenizer_json import to_tokenizer_json
+from hornbook.tokenizer.foreign import Foreign
 from hornbook.tokenizer.pretokenize import PATTERNS, utf8
 
 
@@ -181,6 +183,73 @@ def test_published_pipelines_are_done_here(make: Callable[[], dict[str, Any]], t
 
     same()
     for text in python_source():
+        assert ours.encode(text) == theirs.encode(text, add_special_tokens=False).ids
+
+
+# Expressions that the two libraries read otherwise, and Unicode forms of which they know other versions
+
+FOUR = [r"^ab|\s|\w", r"a+$|\s|\w", r"\h+|\s|.", "[a-z&&[^b]]+|."]
+CUT = ["ab\nab abab", "aa\naa aab", "cafe hhh", "abcab && b", "x\ty a"]
+
+
+@pytest.mark.parametrize("expression", FOUR)
+def test_expressions_that_mean_something_else_are_the_librarys(expression: str, tmp_path: Path) -> None:
+    data = content(pre_tokenizer=split(expression))
+    theirs, ours = of_library(data), Tokenizer.load(write(tmp_path, data))
+    assert isinstance(ours._engine, Foreign)
+    for text in [*CUT, *python_source()]:
+        assert ours.encode(text) == theirs.encode(text, add_special_tokens=False).ids
+
+
+@pytest.mark.filterwarnings("ignore:Possible set:FutureWarning")
+@pytest.mark.parametrize("expression", FOUR)
+def test_our_own_expressions_stay_as_they_were_learned(
+    expression: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer = Tokenizer.train([*CUT * 3, *python_source()], 300, pattern=expression)
+    caplog.clear()
+    tokenizer.save(tmp_path)
+    assert ["may cut text otherwise" in each.getMessage() for each in caplog.records] == [True]
+    for path in (tmp_path, tmp_path / "tokenizer.json"):
+        again = Tokenizer.load(path)
+        assert again.pattern == expression and again.merges == tokenizer.merges
+        assert [again.encode(text) for text in CUT] == [tokenizer.encode(text) for text in CUT]
+    # The mark is for this expression and no other.
+    write(tmp_path, content(pre_tokenizer=split(FOUR[FOUR.index(expression) - 1])))
+    assert isinstance(Tokenizer.load(tmp_path)._engine, Foreign)
+
+
+@pytest.mark.parametrize(
+    ("expression", "portable"),
+    [
+        *[(expression, True) for expression in PATTERNS.values()],
+        *[(expression, False) for expression in FOUR],
+        (r"\p{L}+| ", True),
+        (r"(?:a|\p{Nd}{1,3})+(?!\S)|[^\s\p{L}a-z_\-]|\.", True),
+        ("(?:(?:'(?i:[sdmt]|ll|ve|re))+)", True),
+        *[(expression, False) for expression in [r"\w+", "a*|b", "a++", "a+?", "a{2}?", "(a)", "(?:a?)+"]],
+        *[
+            (expression, False)
+            for expression in ["(?i:ss)", r"\bx", "[[:alpha:]]", "[a--b]", "[a||b]", "(?=a)"]
+        ],
+        *[
+            (expression, False)
+            for expression in ["(?:a", "a)", "(?:a)|", r"\p{Greek}", "(?<=a)b", "(?>a)", "", "a\\"]
+        ],
+    ],
+)
+def test_what_both_libraries_read_alike(expression: str, portable: bool) -> None:
+    assert is_portable(expression) is portable
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+def test_unicode_forms_are_the_librarys(form: str, tmp_path: Path) -> None:
+    data = content(normalizer={"type": form})
+    theirs, ours = of_library(data), Tokenizer.load(write(tmp_path, data))
+    assert isinstance(ours._engine, ByteLevel if form == "NFC" else Foreign)
+    points = [point for point in range(0xA0, 0x32000) if not 0xD800 <= point < 0xE000]
+    for first in range(0, len(points), 4096):
+        text = " ".join(map(chr, points[first : first + 4096]))
         assert ours.encode(text) == theirs.encode(text, add_special_tokens=False).ids
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizer.texts import any_text, python_source
+from tokenizer.word_piece import word_piece
 
 from hornbook.base.errors import ConfigError, TextError
 from hornbook.tokenizer import Tokenizer
@@ -44,6 +46,18 @@ def test_the_numbers_are_those_of_plain_counting(texts: list[str]) -> None:
     assert found.words == sum(len(text.split()) for text in mended)
     assert found.single_byte_tokens == sum(len(trained().token_bytes(token)) == 1 for token in ids)
     assert found.fragments == sum("\ufffd" in trained().decode([token]) for token in ids)
+
+
+def test_what_has_no_bytes_is_not_counted(tmp_path: Path) -> None:
+    tokenizer = word_piece(tmp_path)
+    for texts in (["a small text", "small texts"], ["unknown"]):
+        found = compression(tokenizer, texts)
+        assert (found.single_byte_tokens, found.fragments) == (None, None)
+        assert (found.single_byte_share, found.fragment_share) == (None, None)
+    found = compression(tokenizer, ["a small text", "small texts"])
+    assert (found.tokens, found.used, found.vocab_size) == (6, 4, 5)
+    with pytest.raises(TextError, match="nothing to measure: 1 texts, and no token in them"):
+        compression(tokenizer, ["\u200b"])
 
 
 def test_a_special_token_in_a_text_is_plain_text() -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import functools
+import json
+from pathlib import Path
 
+import pytest
 import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizer.test_foreign import unigram, word_piece
 from tokenizer.texts import any_text, python_source, stable
 
+from hornbook.base.errors import TextError
 from hornbook.tokenizer import Tokenizer
+from hornbook.tokenizer.foreign import Foreign
 from hornbook.tokenizer.offsets import offsets
 from hornbook.tokenizer.pretokenize import utf8
 
@@ -78,8 +84,6 @@ def test_examples() -> None:
 
 @functools.cache
 def pair() -> tuple[Tokenizer, tokenizers.Tokenizer]:
-    import json
-
     ours = Tokenizer.train(python_source(), 600)
     content = ours._engine.to_tokenizer_json()
     content["pre_tokenizer"]["trim_offsets"] = False
@@ -92,3 +96,55 @@ def test_offsets_are_those_of_tokenizers(text: str) -> None:
     text = utf8(text.replace("<|endoftext|>", ""))[0]
     if stable(text):
         assert ours.offsets(ours.encode(text)) == theirs.encode(text).offsets
+
+
+# Vocabularies of SentencePiece, whose decoders drop the first space
+
+
+def check_foreign(engine: Foreign, ids: list[int]) -> None:
+    """The spans lie in the decoded text, cover it, and hold what each token says."""
+    text = engine.decode_bytes(ids).decode()
+    spans = engine.offsets(ids)
+    assert {place for start, end in spans for place in range(start, end)} == set(range(len(text)))
+    for token, (start, end) in zip(ids, spans, strict=True):
+        said = engine.token_bytes(token).decode("utf-8", "replace")
+        if "\ufffd" not in said:
+            # Where the text begins, a space may have been dropped, or all of those of the first token.
+            assert text[start:end] in ({said, said[1:], said.lstrip(" ")} if start == 0 else {said})
+
+
+def test_spans_lie_in_the_decoded_text_of_unigram() -> None:
+    engine = Foreign(unigram(), "the file")
+    assert engine.offsets([]) == []
+    ids = engine.encode("def length").tolist()
+    assert engine.offsets(ids)[0][0] == 0 and engine.offsets(ids)[-1][1] == len("def length")
+    for text in ["def length(self): return", "a", " a", "  a  b ", *python_source()]:
+        check_foreign(engine, engine.encode(text).tolist())
+
+
+@pytest.mark.parametrize("name", ["mistral_v1", "t5"])
+def test_spans_lie_in_the_decoded_text_of_published_models(name: str, real_data: Path) -> None:
+    tokenizer = Tokenizer.load(real_data / "tokenizers" / "sentencepiece" / f"{name}.model")
+    engine = tokenizer._engine
+    assert isinstance(engine, Foreign)
+    for text in ["Hello world", " Hello", "  two  spaces", "naïve café 😀 中文", "", " ", *python_source()]:
+        check_foreign(engine, tokenizer.encode(text))
+    special = list(tokenizer.special_tokens.values())[-1]
+    check_foreign(engine, [special, *tokenizer.encode("Hello world"), special])
+
+
+def test_a_character_cut_short_has_the_spans_that_it_is_decoded_to(real_data: Path) -> None:
+    tokenizer = Tokenizer.load(real_data / "tokenizers" / "sentencepiece" / "mistral_v1.model")
+    engine = tokenizer._engine
+    assert isinstance(engine, Foreign)
+    byte = [engine.id_of(f"<0x{value:02X}>") or 0 for value in range(256)]
+    hello = tokenizer.encode("a")
+    ids = [*hello, byte[0xF0], byte[0x9F], *hello]
+    assert tokenizer.decode(ids) == "a\ufffd\ufffd a"
+    assert engine.offsets(ids) == [(0, 1), (1, 2), (2, 3), (3, 5)]
+
+
+def test_words_without_spaces_have_no_offsets() -> None:
+    engine = Foreign(word_piece(), "the file")
+    with pytest.raises(TextError, match="has no bytes of its own"):
+        engine.offsets(engine.encode("def").tolist())

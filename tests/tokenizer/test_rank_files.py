@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizer.texts import python_source
@@ -94,10 +95,13 @@ def test_a_table_becomes_a_vocabulary() -> None:
             "'<end>' cannot be a special token with the id 258; it must .* after the 259 ranks",
         ),
         ({}, {"\ud800": 259}, "cannot be a special token"),
+        ({}, {"<end>": 30_000_000}, "with the id 30000000; .* at most 4194302"),
+        ({}, {"<end>": 300.5}, "with the id 300.5; .* its id a whole number"),
+        ({}, {"<end>": True}, "with the id True"),
         ({}, {"<a>": 259, "<b>": 259}, "two special tokens have one id"),
     ],
 )
-def test_tables_that_are_none(ranks: dict[bytes, int], special: dict[str, int], message: str) -> None:
+def test_tables_that_are_none(ranks: dict[bytes, int], special: dict[str, Any], message: str) -> None:
     with pytest.raises(RunFolderError, match=message):
         from_ranks(table() | ranks, "gpt2", special, "the table")
 

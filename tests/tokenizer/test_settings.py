@@ -14,7 +14,7 @@ from tokenizer.texts import python_source
 
 from hornbook.base.errors import RunFolderError
 from hornbook.tokenizer import Tokenizer
-from hornbook.tokenizer.files.settings import Settings
+from hornbook.tokenizer.files.settings import Settings, to_config
 
 TEMPLATE = (
     "{% for message in messages %}{{ '<|user|>' + message['content'] + eos_token }}{% endfor %}"
@@ -56,6 +56,11 @@ def test_as_others_write_them(tmp_path: Path) -> None:
     assert tokenizer.settings == dataclasses.replace(expected, chat_template="c\n")
     tokenizer.save(folder)
     assert Tokenizer.load(folder).settings == tokenizer.settings
+
+
+def test_special_tokens_without_a_role_are_where_every_version_reads_them() -> None:
+    config = to_config(Settings(eos_token="<a>"), ["<a>", "<b>"])
+    assert config["additional_special_tokens"] == ["<b>"] and "extra_special_tokens" not in config
 
 
 def test_without_settings_the_vocabulary_says_what_it_can(tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from tokenizer.texts import any_text, python_source
 import hornbook.tokenizer
 from hornbook.base.errors import ConfigError, TextError
 from hornbook.tokenizer import StreamDecoder, Tokenizer
+from hornbook.tokenizer.byte_level import ByteLevel
 from hornbook.tokenizer.pretokenize import utf8
 
 
@@ -82,7 +86,7 @@ def test_batches_take_the_same_keywords() -> None:
     assert trained().encode_array("<|end|>", disallowed_special=()).size > 1
     with pytest.raises(TextError):
         trained().encode_batch(texts, threads=2)
-    with pytest.raises(ConfigError, match="threads=0 must be at least 1"):
+    with pytest.raises(ConfigError, match="threads=0 must be 1 or more"):
         trained().encode_batch(texts, threads=0)
     with pytest.raises(TextError, match="not one str"):
         trained().encode_batch("text")
@@ -163,3 +167,36 @@ def test_it_works_where_no_cache_can_be_written(tmp_path: Path) -> None:
     nowhere = str(copy / "tokenizer" / "__pycache__")
     environment = {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "PYTHONPATH": str(tmp_path)}
     assert run(code, tmp_path, **environment).strip() == "[256]"
+
+
+# Odd input
+
+
+def test_characters_in_halves_are_whole_before_anything_is_looked_for() -> None:
+    tokenizer = trained().extend(["😀"], special_tokens=["<🙂>"])
+    assert tokenizer.encode("a\ud83d\ude00") == tokenizer.encode("a😀")
+    assert tokenizer.encode_batch(["a\ud83d\ude00"]) == [tokenizer.encode("a😀")]
+    with pytest.raises(TextError, match="special token"):
+        tokenizer.encode("<\ud83d\ude42>")
+    nfc = Tokenizer(ByteLevel(replace(trained().vocabulary, normalizer="NFC")))
+    assert nfc.encode("\ud834\udd5e") == nfc.encode("\U0001d15e")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"special_tokens": {"<a>", "<b>"}}, "must be a list of texts, in the order of their ids"),
+        ({"vocab_size": 300.5}, "vocab_size=300.5 must be a whole number"),
+        ({"threads": "2"}, "threads='2' must be 1 or more"),
+        ({"pattern": r"(?r)\w+|\s+"}, "goes through text backwards"),
+        ({"pattern": ""}, "a regular expression is taken too"),
+    ],
+)
+def test_impossible_settings_of_training_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Tokenizer.train(["ab ab"], **{"vocab_size": 300, **wrong})
+
+
+def test_a_path_is_not_a_text() -> None:
+    with pytest.raises(TextError, match="train_tokenizer"):
+        Tokenizer.train(Path("texts"), 300)  # type: ignore[arg-type]

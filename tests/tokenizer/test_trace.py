@@ -5,17 +5,19 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizer.texts import any_text, few_letters, python_source
+from tokenizer.word_piece import word_piece
 
-from hornbook.base.errors import TextError
+from hornbook.base.errors import ConfigError, TextError
 from hornbook.tokenizer import Tokenizer
 from hornbook.tokenizer.byte_level import ByteLevel
 from hornbook.tokenizer.pretokenize import utf8
-from hornbook.tokenizer.trace import LONGEST, Step, trace
+from hornbook.tokenizer.trace import LONGEST, Step, has_bytes, pieces, trace
 
 
 @functools.cache
@@ -104,3 +106,31 @@ def test_what_cannot_be_traced() -> None:
     with pytest.raises(TextError, match="takes text"):
         trace(trained(), b"bytes")  # type: ignore[arg-type]
     assert trace(trained(), "") == []
+
+
+def test_a_long_word_can_be_skipped() -> None:
+    text = "a+" + "x" * (LONGEST + 1) + " class"
+    first, sign, long, last = trace(trained(), text, skip_long=True)
+    assert [word.too_long for word in (first, sign, long, last)] == [False, False, True, False]
+    assert (long.data, long.steps, long.ids, long.tokens) == (b"x" * (LONGEST + 1), (), (), ())
+    assert last == trace(trained(), "a class")[1]
+    assert not trace(trained(), "x" * LONGEST, skip_long=True)[0].too_long
+
+
+def test_the_pieces_of_any_vocabulary(tmp_path: Path) -> None:
+    ids = trained().encode("class \u4e2d\u00e9")
+    assert has_bytes(trained()) and pieces(trained(), ids) == [trained().token_bytes(each) for each in ids]
+    bare = word_piece(tmp_path)
+    assert not has_bytes(bare)
+    assert pieces(bare, bare.encode("small texts, x")) == [b"small", b"text", b"##s", b"[UNK]", b"[UNK]"]
+
+
+def test_who_cannot_be_given_special_tokens_is_not_told_to_add_them(tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "a text"}]
+    with pytest.raises(ConfigError, match=r"add them by tokenizer.extend\(special_tokens="):
+        trained().apply_chat_template(messages)
+    bare = word_piece(tmp_path)
+    with pytest.raises(ConfigError, match=r"takes no new ones, .* by chat_template=$"):
+        bare.apply_chat_template(messages)
+    template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    assert bare.apply_chat_template(messages, chat_template=template).ids == bare.encode("a text")

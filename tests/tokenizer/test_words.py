@@ -44,11 +44,20 @@ def test_words_are_numbered_in_the_order_of_first_sight(batches: list[list[bytes
     bounds = [0, *words.bounds.tolist()]
     raw = words.data.tobytes()
     assert [raw[start:end] for start, end in pairwise(bounds)] == list(numbers)
-    known = lay_out([*numbers, b"never seen", b"and this one is longer than fifteen bytes"])
-    starts = np.concatenate([[0], known.bounds[:-1]])
-    found = table.find(known.chunks, starts, known.bounds).tolist()
-    assert found[: len(numbers)] == list(numbers.values())
-    assert found[len(numbers) :] == [ABSENT, ABSENT]
+
+
+def test_known_words_bring_their_numbers_along() -> None:
+    known = WordTable()
+    long = b"one that is longer than fifteen bytes"
+    entered(known, [b"ab", long])
+    known.entries[:2, 2:] = [[7, 8], [9, 10]]
+    table = WordTable(known=known)
+    texts = lay_out([b"new", long, b"ab", b"new", long])
+    numbers, fresh = np.empty(5, np.int32), np.empty(5, np.int32)
+    assert table.enter(texts.chunks, 0, texts.bounds, numbers, fresh) == 1
+    assert fresh[0] == 0
+    assert numbers.tolist() == [0, 1, 2, 0, 1]
+    assert table.entries[1:3, 2:].tolist() == [[9, 10], [7, 8]]
 
 
 def test_words_that_are_too_long_are_fresh_each_time() -> None:
@@ -97,7 +106,7 @@ def test_a_bound_drops_the_rarest_words_and_says_so(
     assert len(counts) <= 4
     assert sum(counts.values()) < 24
     dropped = 24 - sum(counts.values())
-    assert f"max_words=4 distinct words, {dropped} rare ones" in caplog.text
+    assert f"max_words=4 distinct words, rare ones were dropped {dropped} times" in caplog.text
     assert f"({100 * dropped / 24:.2f}% of the text's words)" in caplog.text
 
 

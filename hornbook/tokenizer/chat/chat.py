@@ -103,11 +103,22 @@ def _template(tokenizer: Tokenizer, given: str | None, for_tools: bool) -> ChatT
     if missing:
         names = ", ".join(map(repr, missing))
         raise ConfigError(
-            f"this tokenizer has no chat template, and the default one needs the special tokens {names}: add "
-            f"them by tokenizer.extend(special_tokens=[{names}]), or train with "
-            f"Tokenizer.train(..., special_tokens=['<|endoftext|>', {names}])"
+            f"this tokenizer has no chat template, and the default one needs the special tokens {names}: "
+            f"{_advice(tokenizer, names)}"
         )
     return compile_template(CHATML)
+
+
+def _advice(tokenizer: Tokenizer, names: str) -> str:
+    """What to do where special tokens are missing; only a byte-level BPE takes new ones."""
+    try:
+        _ = tokenizer.vocabulary
+    except ConfigError:
+        return "this vocabulary takes no new ones, so give the template it was made for by chat_template="
+    return (
+        f"add them by tokenizer.extend(special_tokens=[{names}]), or train with "
+        f"Tokenizer.train(..., special_tokens=['<|endoftext|>', {names}])"
+    )
 
 
 def _check_variables(template: ChatTemplate, variables: Mapping[str, Any]) -> None:

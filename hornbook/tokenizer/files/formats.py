@@ -8,6 +8,7 @@ to the same ids is refused by the name of the part. The formats themselves are i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -16,14 +17,24 @@ from hornbook.base.files import write_json
 from hornbook.tokenizer.alphabet import unspell
 from hornbook.tokenizer.byte_level import ByteLevel
 from hornbook.tokenizer.engine import Engine
+from hornbook.tokenizer.files.expressions import is_portable
 from hornbook.tokenizer.files.gpt2_files import read_gpt2
 from hornbook.tokenizer.files.rank_files import read_ranks
 from hornbook.tokenizer.files.sentencepiece import read_model
-from hornbook.tokenizer.files.settings import FILE, TEMPLATE_FILE, Settings, read_settings, to_config
+from hornbook.tokenizer.files.settings import (
+    FILE,
+    TEMPLATE_FILE,
+    Settings,
+    read_own_expression,
+    read_settings,
+    to_config,
+)
 from hornbook.tokenizer.files.tokenizer_json import read_tokenizer_json
 from hornbook.tokenizer.foreign import Foreign
 from hornbook.tokenizer.pretokenize import PATTERNS
 from hornbook.tokenizer.vocabulary import Vocabulary
+
+logger = logging.getLogger(__name__)
 
 IN_A_FOLDER = ("tokenizer.json", "vocab.bpe", "tokenizer.model", "spiece.model")
 """The names of tokenizer files in a folder, the one to take first."""
@@ -55,13 +66,31 @@ def settings_for(special_tokens: Collection[str]) -> Settings:
 
 
 def save(engine: Engine, settings: Settings, folder: Path) -> None:
-    """Write `tokenizer.json` and `tokenizer_config.json` to a folder, which is made if need be."""
+    """Write `tokenizer.json` and `tokenizer_config.json` to a folder, which is made if need be.
+
+    A warning says so where the expression is one that other libraries may read otherwise than we do.
+    """
+    own = _own_expression(engine)
     content = engine.to_tokenizer_json()
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "tokenizer.json", content)
-    write_json(folder / FILE, to_config(settings, engine.special_tokens))
+    write_json(folder / FILE, to_config(settings, engine.special_tokens, own))
     # An older template there would win over the one just written.
     (folder / TEMPLATE_FILE).unlink(missing_ok=True)
+    if own is not None:
+        logger.warning(
+            "the pattern %r is cut here as the regex package reads it; other libraries that read %s may cut "
+            "text otherwise and give other ids",
+            own,
+            folder / "tokenizer.json",
+        )
+
+
+def _own_expression(engine: Engine) -> str | None:
+    """The expression of a tokenizer of ours, where it may mean something else to other libraries."""
+    if not isinstance(engine, ByteLevel) or is_portable(engine.vocabulary.pattern):
+        return None
+    return engine.vocabulary.pattern
 
 
 def _file(path: Path) -> Path:
@@ -98,7 +127,8 @@ def _ours(vocabulary: Vocabulary) -> tuple[Engine, Settings]:
 
 def _hugging_face(file: Path) -> tuple[Engine, Settings]:
     """A `tokenizer.json`, with the settings beside it."""
-    found = read_tokenizer_json(file)
+    in_a_folder = file.name == IN_A_FOLDER[0]
+    found = read_tokenizer_json(file, read_own_expression(file.parent) if in_a_folder else None)
     engine: Engine
     if isinstance(found, Vocabulary):
         engine = ByteLevel(found)

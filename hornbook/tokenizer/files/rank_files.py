@@ -19,7 +19,8 @@ import numpy as np
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.base.files import atomic_write, read_bytes
 from hornbook.tokenizer.files.rank_table import ranks as ranks_of
-from hornbook.tokenizer.files.spelling import check_bytes, with_special
+from hornbook.tokenizer.files.spelling import LARGEST_ID, check_bytes, with_special
+from hornbook.tokenizer.making import splits
 from hornbook.tokenizer.pretokenize import name_of, resolve, utf8
 from hornbook.tokenizer.vocabulary import Vocabulary
 
@@ -55,14 +56,15 @@ def from_ranks(
     tokens = _in_order(ranks, origin)
     check_bytes(ranks, origin)
     for text, place in special_tokens.items():
-        if not text or utf8(text)[0] != text or place < len(tokens):
+        possible = type(place) is int and len(tokens) <= place <= LARGEST_ID
+        if not text or utf8(text)[0] != text or not possible:
             raise RunFolderError(
-                f"{origin}: {text!r} cannot be a special token with the id {place}; it must be a text and "
-                f"come after the {len(tokens)} ranks"
+                f"{origin}: {text!r} cannot be a special token with the id {place!r}; it must be a text, and "
+                f"its id a whole number after the {len(tokens)} ranks and at most {LARGEST_ID}"
             )
     if len({*special_tokens.values()}) < len(special_tokens):
         raise RunFolderError(f"{origin}: two special tokens have one id")
-    merges = [(*pair, rank) for rank, token in enumerate(tokens) for pair in _splits(token, ranks)]
+    merges = list(splits({token: rank for rank, token in enumerate(tokens)}))
     left, right, when = np.array(merges, np.int32).reshape(-1, 3).T.copy()
     every = with_special(dict(enumerate(tokens)), special_tokens)
     return Vocabulary(every, left, right, when, resolve(pattern), dict(special_tokens), whole_words=True)
@@ -121,9 +123,3 @@ def _in_order(ranks: Mapping[bytes, int], origin: str) -> list[bytes]:
     if b"" in ranks:
         raise RunFolderError(f"{origin} is damaged: the rank {ranks[b'']} has an empty token")
     return [by_rank[rank] for rank in range(len(by_rank))]
-
-
-def _splits(token: bytes, ids: Mapping[bytes, int]) -> list[tuple[int, int]]:
-    """The ids of every two tokens that make a token together."""
-    pairs = [(ids.get(token[:cut]), ids.get(token[cut:])) for cut in range(1, len(token))]
-    return [(first, second) for first, second in pairs if first is not None and second is not None]

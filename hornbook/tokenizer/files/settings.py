@@ -17,6 +17,8 @@ from hornbook.base.files import read_bytes, read_json
 
 FILE = "tokenizer_config.json"
 TEMPLATE_FILE = "chat_template.jinja"
+OWN_EXPRESSION = "hornbook_pattern"
+"""The key, of ours alone, for an expression that cuts text as the `regex` package reads it."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,21 @@ def read_settings(folder: Path, is_token: Callable[[str], bool]) -> Settings | N
     return Settings(**roles, chat_template=templates.pop("default", None), named_templates=templates)
 
 
-def to_config(settings: Settings, special_tokens: Collection[str]) -> dict[str, Any]:
-    """Return the content of a `tokenizer_config.json`; `special_tokens` are those of the vocabulary."""
+def read_own_expression(folder: Path) -> str | None:
+    """Read the expression that is marked as ours in a tokenizer's folder, None where there is none."""
+    file = folder / FILE
+    data = read_json(file) if file.is_file() else {}
+    found = data.get(OWN_EXPRESSION) if isinstance(data, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def to_config(
+    settings: Settings, special_tokens: Collection[str], own_expression: str | None = None
+) -> dict[str, Any]:
+    """Return the content of a `tokenizer_config.json`; `special_tokens` are those of the vocabulary.
+
+    `own_expression` is written down as ours, for `read_own_expression`.
+    """
     roles = settings.roles()
     config: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -77,7 +92,9 @@ def to_config(settings: Settings, special_tokens: Collection[str]) -> dict[str, 
         **roles,
     }
     if others := [text for text in special_tokens if text not in roles.values()]:
-        config["extra_special_tokens"] = others
+        config["additional_special_tokens"] = others
+    if own_expression is not None:
+        config[OWN_EXPRESSION] = own_expression
     if settings.named_templates:
         named = {"default": settings.chat_template, **settings.named_templates}
         config["chat_template"] = [

@@ -1,10 +1,10 @@
 """Hugging Face's `tokenizer.json`: byte-level BPE, read and written.
 
-A file is ours if all its parts can be done here to the same ids: a Unicode normal form, ByteLevel or one
-Split before it, BPE over the 256 bytes, and added tokens that are plain texts. Any other file is handed back
-as it is, for the `tokenizers` library to honour (`foreign.py`). Ids are those of encoding without special
-tokens added (`add_special_tokens=False`); the post-processor, which would add them, is kept and written
-again.
+A file is ours if all its parts can be done here to the same ids: NFC, ByteLevel or one Split before it, by an
+expression that both libraries read alike (`expressions.py`), BPE over the 256 bytes, and added tokens that
+are plain texts. Any other file is handed back as it is, for the `tokenizers` library to honour
+(`foreign.py`). Ids are those of encoding without special tokens added (`add_special_tokens=False`); the post-
+processor, which would add them, is kept and written again.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.tokenizer.alphabet import spell
+from hornbook.tokenizer.files.expressions import is_portable
 from hornbook.tokenizer.files.pipeline import Content, kinds, read_pipeline, steps
 from hornbook.tokenizer.files.spelling import from_texts
 from hornbook.tokenizer.pretokenize import PATTERNS, name_of, resolve
@@ -30,17 +31,21 @@ MODEL_PARTS = {
 }  # fmt: skip
 BYTE_LEVEL_PARTS = {"type", "add_prefix_space", "trim_offsets", "use_regex"}
 SPLIT_PARTS = {"type", "pattern", "behavior", "invert"}
-FORMS: tuple[Literal["NFC", "NFD", "NFKC", "NFKD"], ...] = ("NFC", "NFD", "NFKC", "NFKD")
+# Of the Unicode forms, the library and Python agree about this one; of the others, not on all characters.
+FORM = [{"type": "NFC"}]
 
 
-def read_tokenizer_json(file: Path) -> Vocabulary | Content:
-    """Read a byte-level BPE from a `tokenizer.json`, or return the content of a file of another kind."""
+def read_tokenizer_json(file: Path, own_expression: str | None = None) -> Vocabulary | Content:
+    """Read a byte-level BPE from a `tokenizer.json`, or return the content of a file of another kind.
+
+    `own_expression` is one by which a vocabulary was made here; it is taken as the `regex` package reads it.
+    """
     data = read_pipeline(file)
     model = data["model"]
     if model["type"] == "BPE":
         for unknown in sorted(model.keys() - MODEL_PARTS):
             raise RunFolderError(f"{file}: the part {unknown!r} is not known and cannot be honoured")
-    pattern = _expression(data.get("pre_tokenizer"))
+    pattern = _expression(data.get("pre_tokenizer"), own_expression)
     if pattern is None or not _is_ours(data):
         return data
     ids: list[dict[str, int]] = [
@@ -54,9 +59,7 @@ def read_tokenizer_json(file: Path) -> Vocabulary | Content:
     vocabulary = from_texts(model.get("vocab"), model.get("merges"), ids[0], ids[1], pattern, file)
     return dataclasses.replace(
         vocabulary,
-        normalizer=next(
-            (form for form in FORMS if kinds("normalizer", data.get("normalizer")) == [form]), None
-        ),
+        normalizer="NFC" if kinds("normalizer", data.get("normalizer")) else None,
         post_processor=data.get("post_processor"),
         whole_words=bool(model.get("ignore_merges", False)),
     )
@@ -68,7 +71,7 @@ def _is_ours(data: Content) -> bool:
     return (
         model["type"] == "BPE"
         and not any(model.get(part) for part in ("continuing_subword_prefix", "end_of_word_suffix"))
-        and (not normalizer or [*map(dict, normalizer)] in [[{"type": form}] for form in FORMS])
+        and (not normalizer or normalizer == FORM)
         and kinds("decoder", data.get("decoder")) in ([], ["ByteLevel"])
         and _are_plain(data["added_tokens"], bool(normalizer))
         and not _are_merged(data["added_tokens"], model)
@@ -106,8 +109,11 @@ def _are_merged(added: list[Content], model: Content) -> bool:
     return any(not twofold.isdisjoint([*pair, "".join(pair)]) for pair in parts)
 
 
-def _expression(part: Any) -> str | None:
-    """The regular expression of a pre-tokenizer that is ByteLevel, or a Split before it; else None."""
+def _expression(part: Any, own: str | None) -> str | None:
+    """The regular expression of a pre-tokenizer that is ByteLevel, or a Split before it; else None.
+
+    It is None too for an expression that the library may read otherwise, unless it is our own.
+    """
     found = list(steps("pre_tokenizer", part))
     if [step["type"] for step in found] not in (["ByteLevel"], ["Split", "ByteLevel"]):
         return None
@@ -124,8 +130,11 @@ def _expression(part: Any) -> str | None:
         return None
     if not isinstance(pattern, dict) or not isinstance(pattern.get("Regex"), str):
         return None
+    expression = pattern["Regex"]
+    if expression in PATTERNS or not (expression == own or is_portable(expression)):
+        return None
     try:
-        return resolve(pattern["Regex"]) if pattern["Regex"] not in PATTERNS else None
+        return resolve(expression)
     except ConfigError:
         return None
 
