@@ -3,8 +3,8 @@
 A file is ours if all its parts can be done here to the same ids: NFC, ByteLevel or one Split before it, by an
 expression that both libraries read alike (`expressions.py`), BPE over the 256 bytes, and added tokens that
 are plain texts. Any other file is handed back as it is, for the `tokenizers` library to honour
-(`foreign.py`). Ids are those of encoding without special tokens added (`add_special_tokens=False`); the post-
-processor, which would add them, is kept and written again.
+(`foreign.py`). Ids are those of encoding without special tokens added (`add_special_tokens=False`); the
+post-processor, which would add them, is kept and written again.
 """
 
 from __future__ import annotations
