@@ -13,7 +13,7 @@ import numpy as np
 
 from hornbook.tokenizer.automaton import AFTER_LINE, BEFORE, LINE, NEXT, ONE_EARLIER, TWO_EARLIER
 from hornbook.tokenizer.characters import LETTER, LOWER, NEWLINE, NUMBER, SIGN, SPACE, UPPER
-from hornbook.tokenizer.jit import Bytes, Int32s, Int64s, Integer, UInt64s, inlined, jit
+from hornbook.tokenizer.jit import Bytes, Int32s, Int64s, Integer, jit
 from hornbook.tokenizer.words import Texts
 
 GPT2, CL100K, LLAMA3, QWEN2, O200K = range(5)
@@ -26,18 +26,8 @@ APOSTROPHE, BLANK, SLASH = ord("'"), ord(" "), ord("/")
 CASE = 0x20
 """The bit that tells small ASCII letters from capitals."""
 S, T, M, D, R, E, V, L = (ord(letter) for letter in "stmdrevl")
-HIGH_BITS = np.uint64(0x8080808080808080)
-ONE = np.uint64(1)
 LONG_S = (0xC5, 0xBF)
 """The UTF-8 of U+017F, which is an s when case does not matter."""
-
-
-@inlined
-def _chunk(chunks: UInt64s, at: Integer) -> Integer:
-    """The eight bytes at an offset as one number, the first one lowest."""
-    place, shift = np.uint64(at) >> np.uint64(3), (np.uint64(at) & np.uint64(7)) << np.uint64(3)
-    # Shifted in two steps, since a shift by 64 is not defined.
-    return chunks[place] >> shift | (chunks[place + ONE] << ONE) << (np.uint64(63) - shift)
 
 
 @jit
@@ -257,12 +247,11 @@ def _word(rule: Integer, data: Bytes, at: Integer, end: Integer, flags: Bytes) -
 def split(
     rule: Integer, texts: Texts, place: Int64s, flags: Bytes, kinds: Bytes, table: Int32s, ends: Int64s
 ) -> Integer:
-    """Write where words end to `ends` until it is nearly full or all texts are done; return how many there
-    are.
+    """Write where words end to `ends` until it is nearly full or all texts are done; return their number.
 
     `place` is the text and the offset to go on from, and is moved on.
     """
-    data, chunks, bounds = texts
+    data, bounds = texts.data, texts.bounds
     n_words = 0
     at = place[1]
     for text in range(place[0], len(bounds)):
@@ -271,7 +260,8 @@ def split(
             if n_words + AT_ONCE > len(ends):
                 place[0], place[1] = text, at
                 return n_words
-            if not _chunk(chunks, at) & HIGH_BITS:
+            # Text beyond ASCII is not worth a try: the automaton would stop at once.
+            if data[at] < 0x80 and data[at + 1] < 0x80:
                 before = n_words
                 n_words = _ascii_words(data, at, end, kinds, table, ends, n_words)
                 if n_words > before:

@@ -41,7 +41,8 @@ COUNT = 2
 """The column of an entry in which training counts."""
 
 N_WORDS, N_CHUNKS, TOUCHED = 0, 1, 2
-"""What the sizes of a table count: its words, and the chunks of its arena that are taken."""
+"""What stands in the sizes of a table: its words, the chunks of its arena that are taken, and a sum that
+nobody reads, so that what is only touched is not left out by the compiler."""
 
 
 class Arrays(NamedTuple):
@@ -66,7 +67,7 @@ class WordTable:
         self.longest = np.iinfo(np.int64).max if longest is None else longest
         """Words of more bytes are not taken in."""
         self.entries: UInt64s = np.zeros((n_words, 4), np.uint64)
-        self._index = np.zeros(_power_of_two(2 * n_words), np.int32)
+        self._slots = np.zeros(_power_of_two(2 * n_words), np.int32)
         self._arena: UInt64s = np.zeros(n_words, np.uint64)
         self._sizes = np.array([0, 1, 0])
 
@@ -75,16 +76,16 @@ class WordTable:
 
     def clear(self) -> None:
         """Forget all words, and keep the room they had."""
-        self._index[:] = 0
+        self._slots[:] = 0
         self._sizes[:] = 0, 1, 0
 
     @property
     def n_bytes(self) -> int:
         """The memory it holds."""
-        return self.entries.nbytes + self._index.nbytes + self._arena.nbytes
+        return self.entries.nbytes + self._slots.nbytes + self._arena.nbytes
 
     def enter(self, chunks: UInt64s, start: int, ends: Int64s, numbers: Int32s, fresh: Int32s) -> int:
-        """Write the number of each word to `numbers`, taking in words not met before; return how many are
+        """Write the number of each word to `numbers`, taking in those not met before; return how many are
         fresh.
 
         The words lie one after another in `chunks` from the byte `start` on and end at `ends`. Fresh words
@@ -99,7 +100,7 @@ class WordTable:
 
     @property
     def _arrays(self) -> Arrays:
-        return Arrays(self.entries, self._index, self._arena)
+        return Arrays(self.entries, self._slots, self._arena)
 
     @property
     def n_letters(self) -> int:
@@ -132,9 +133,9 @@ class WordTable:
         n_entries = len(self) + n_words
         if n_entries > len(self.entries):
             self.entries = _enlarged(self.entries, len(self), 2 * n_entries)
-        if 3 * n_entries > 2 * len(self._index):
-            self._index = np.zeros(_power_of_two(2 * n_entries), np.int32)
-            _fill_index(self.entries, len(self), self._index)
+        if 3 * n_entries > 2 * len(self._slots):
+            self._slots = np.zeros(_power_of_two(2 * n_entries), np.int32)
+            _fill_slots(self.entries, len(self), self._slots)
         n_chunks = int(self._sizes[N_CHUNKS]) + n_bytes // 8 + 2 * n_words
         if n_chunks > len(self._arena):
             self._arena = _enlarged(self._arena, int(self._sizes[N_CHUNKS]), 2 * n_chunks)
@@ -180,7 +181,7 @@ def _chunk(chunks: UInt64s, at: Integer) -> Integer:
 @inlined
 def _low_bytes(chunk: Integer, n_bytes: Integer) -> Integer:
     """The first 1 to 8 bytes of a chunk, the others zero."""
-    return chunk & (np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64((8 - n_bytes) << 3))
+    return chunk & (ALL >> np.uint64((8 - n_bytes) << 3))
 
 
 @inlined
@@ -265,7 +266,7 @@ def _enter(
     chunks: UInt64s, start: Integer, ends: Int64s, numbers: Int32s, fresh: Int32s,
     table: Arrays, known: Arrays, sizes: Int64s, longest: Integer,
 ) -> Integer:  # fmt: skip
-    """Look at GROUP words at a time.
+    """What `WordTable.enter` does, for GROUP words at a time.
 
     First their slots are only touched, without a branch, so that the memory answers for many at once.
     """
@@ -336,17 +337,14 @@ def _store(chunks: UInt64s, start: Integer, n_bytes: Integer, arena: UInt64s, si
 
 
 @jit
-def _fill_index(entries: UInt64s, n_words: Integer, index: Int32s) -> None:
-    """Enter words that are known to differ into an empty index."""
-    mask = np.uint64(len(index) - 1)
+def _fill_slots(entries: UInt64s, n_words: Integer, slots: Int32s) -> None:
+    """Enter words that are known to differ into empty slots."""
+    mask = np.uint64(len(slots) - 1)
     for word in range(n_words):
-        high = entries[word, 1]
-        if high >= LONG:
-            high = LONG
-        slot = _mixed(entries[word, 0] + high * SPREAD) & mask
-        while index[slot] > 0:
+        slot = _home(entries[word, 0], LONG if entries[word, 1] >= LONG else entries[word, 1], slots)
+        while slots[slot] > 0:
             slot = (slot + ONE) & mask
-        index[slot] = word + 1
+        slots[slot] = word + 1
 
 
 @jit

@@ -33,7 +33,7 @@ ORACLES = {
     "mypy",
     "ruff",
 }
-ORACLES_AT_WORK = {("hornbook.tokenizer.foreign", "tokenizers")}
+ORACLES_AT_WORK = {("hornbook.tokenizer.library", "tokenizers")}
 """The modules outside `checkpoint` that are there to put an oracle to work."""
 VAGUE = {"utils", "util", "helpers", "helper", "misc", "common", "legacy", "new", "old", "simple", "v1", "v2"}
 FAMILY = re.compile(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizer.texts import any_text, few_letters, hard, python_source, stable
 
-from hornbook.tokenizer import PATTERNS, Tokenizer, encode, reference
+from hornbook.tokenizer import PATTERNS, Tokenizer, encode, merging, reference
 from hornbook.tokenizer.byte_level import ByteLevel
 from hornbook.tokenizer.pretokenize import BLOCK, utf8
 
@@ -40,7 +40,7 @@ def test_the_fast_encoder_equals_the_reference(text: str, pattern: str) -> None:
     assert tokenizer.encode(text, disallowed_special=()) == by_reference(tokenizer, text)
 
 
-@given(st.text(alphabet="ab", max_size=3 * encode.SHORT))
+@given(st.text(alphabet="ab", max_size=3 * merging.SHORT))
 def test_long_and_short_words_are_merged_alike(text: str) -> None:
     assert of_two_letters().encode(text) == by_reference(of_two_letters(), text)
 
