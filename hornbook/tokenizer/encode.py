@@ -31,7 +31,7 @@ class Memory:
     """The words that one thread has met, and their ids; and its room to work in."""
 
     def __init__(self, longest: int, known: WordTable | None = None) -> None:
-        self.words = WordTable(longest=longest, known=known)
+        self.words, self.known = WordTable(longest=longest), known
         self.ids = np.empty(1 << 12, np.int32)
         """The ids of words that have more than an entry takes."""
         self.n_ids = 0
@@ -50,6 +50,8 @@ class Memory:
         if n_words > len(self.numbers):
             self.numbers, self.fresh = np.empty(2 * n_words, np.int32), np.empty(2 * n_words, np.int32)
         n_fresh = self.words.enter(texts.chunks, start, ends, self.numbers, self.fresh)
+        if n_fresh and self.known is not None:
+            n_fresh = self.words.take_over(self.numbers, self.fresh[:n_fresh], self.known)
         # No word has more ids than bytes, and where it has no entry their count goes before them.
         needed = self.n_ids + 2 * n_bytes + INLINE if n_fresh else 0
         if needed > len(self.ids):
@@ -68,7 +70,7 @@ class Memory:
     def rest(self) -> None:
         """Keep no more room than the next text will probably need."""
         if self.words.n_bytes + self.ids.nbytes > MEMORY_BYTES:
-            self.words = WordTable(longest=self.words.longest, known=self.words.known)
+            self.words = WordTable(longest=self.words.longest)
             self.ids, self.n_ids = np.empty(1 << 12, np.int32), 0
         if len(self.out) > ROOM:
             self.out = np.empty(1 << 12, np.int32)

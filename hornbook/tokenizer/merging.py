@@ -21,14 +21,18 @@ INLINE = 3
 """The ids that an entry has room for."""
 
 TOKEN_BITS, RANK_BITS, PLACE_BITS = 22, 20, 7
-"""The widths of a token and a rank in a slot of the table of merges, and of a place in a short word."""
+"""The widths of a token and of a rank, and of a place in a short word."""
 SHORT = 1 << PLACE_BITS
 """Words of fewer bytes are merged without a heap."""
+LANES = 16
+"""How many short words are merged side by side."""
 NO_RANK = (1 << RANK_BITS) - 1
 """The rank of a pair that is not merged."""
 NEVER = np.int32(NO_RANK << PLACE_BITS)
 """From this on, an order is that of a pair that is not merged."""
-FREE = np.uint32(0xFFFFFFFF)
+FREE = np.uint64(0xFFFFFFFFFFFFFFFF)
+SIEVE_BITS = 8
+"""How many bits the sieve has for each slot of the table of merges."""
 NO_TOKEN = (1 << TOKEN_BITS) - 1
 """What stands beyond the ends of a word; no merge has it."""
 LOW_HALF = np.int64(0xFFFFFFFF)
@@ -44,12 +48,12 @@ class Merges(NamedTuple):
     """The id of each byte."""
     byte_ranks: Int32s
     """The rank of each pair of bytes, by the first times 256 plus the second, or NO_RANK."""
-    marked_ranks: UInt32s
-    """An open hash table: the rank of a pair in the low bits and a few bits of the pair's hash above; or
-    FREE.
-    """
     pairs: UInt64s
-    """The pairs themselves, slot by slot: left token in the high bits, right token in the low ones."""
+    """An open hash table: left token, right token and rank in one number; or FREE."""
+    sieve: Bytes
+    """A bit for each value of a hash of a pair, set where such a pair merges: most pairs do not, and this
+    small table, which a processor's cache holds, tells so.
+    """
     made: Int32s
     """The token that each rank makes."""
 
@@ -78,48 +82,92 @@ def _tables(byte_ids: Int32s, left: Int32s, right: Int32s, made: Int32s, ranks: 
     by_rank = np.zeros(int(ranks.max(initial=-1)) + 1, np.int32)
     by_rank[ranks] = made
     merges = Merges(
-        byte_ids, np.empty(1 << 16, np.int32), np.full(n_slots, FREE, np.uint32),
-        np.zeros(n_slots, np.uint64), by_rank,
+        byte_ids, np.empty(1 << 16, np.int32), np.full(n_slots, FREE), np.zeros(n_slots, np.uint8), by_rank
     )  # fmt: skip
     _fill(merges, left, right, ranks)
     return merges
 
 
 @inlined
-def _rank(merges: Merges, left: Integer, right: Integer) -> Integer:
-    """The rank of a pair, or NO_RANK.
+def _pair(left: Integer, right: Integer) -> Integer:
+    """A pair of tokens as one number."""
+    return np.uint64(left) << TOKEN_BITS | np.uint64(right)
 
-    What is waited for is the small table, which a processor's cache may hold; the check of the pair in the
-    large one is expected to succeed, so that work goes on meanwhile.
-    """
-    pair = np.uint64(left) << TOKEN_BITS | np.uint64(right)
-    mixed = pair * GOLDEN
-    mask = np.uint64(len(merges.pairs) - 1)
-    slot, mark = (mixed >> np.uint64(24)) & mask, np.uint32(mixed >> np.uint64(52))
-    while merges.marked_ranks[slot] != FREE:
-        marked = merges.marked_ranks[slot]
-        if marked >> RANK_BITS == mark and merges.pairs[slot] == pair:
-            return np.int64(marked & NO_RANK)
-        slot = (slot + ONE) & mask
+
+@inlined
+def _slot(pair: Integer, merges: Merges) -> Integer:
+    """The slot where a search for a pair begins."""
+    return (pair * GOLDEN >> np.uint64(24)) & np.uint64(len(merges.pairs) - 1)
+
+
+@inlined
+def _may_merge(pair: Integer, merges: Merges) -> Integer:
+    """1 where the sieve lets a pair through, else 0."""
+    bit = pair * GOLDEN >> np.uint64(40)
+    return merges.sieve[(bit >> np.uint64(3)) & np.uint64(len(merges.sieve) - 1)] >> (bit & np.uint64(7)) & ONE
+
+
+@inlined
+def _sought(pair: Integer, slot: Integer, merges: Merges) -> Integer:
+    """The rank of a pair, or NO_RANK; the search begins at a slot."""
+    while merges.pairs[slot] != FREE:
+        if merges.pairs[slot] >> RANK_BITS == pair:
+            return np.int64(merges.pairs[slot] & NO_RANK)
+        slot = (slot + ONE) & np.uint64(len(merges.pairs) - 1)
     return np.int64(NO_RANK)
+
+
+@inlined
+def _rank(merges: Merges, left: Integer, right: Integer) -> Integer:
+    """The rank of a pair, or NO_RANK."""
+    pair = _pair(left, right)
+    return _sought(pair, _slot(pair, merges), merges) if _may_merge(pair, merges) else np.int64(NO_RANK)
 
 
 @jit
 def _fill(merges: Merges, left: Int32s, right: Int32s, ranks: Int64s) -> None:
-    """Enter all merges into the hash table, and those of bytes into their own table."""
+    """Enter all merges into the hash table and the sieve, and those of bytes into their own table."""
     mask = np.uint64(len(merges.pairs) - 1)
     for merge in range(len(ranks)):
-        pair = np.uint64(left[merge]) << TOKEN_BITS | np.uint64(right[merge])
-        mixed = pair * GOLDEN
-        slot = (mixed >> np.uint64(24)) & mask
-        while merges.marked_ranks[slot] != FREE:
+        pair = _pair(left[merge], right[merge])
+        slot = _slot(pair, merges)
+        while merges.pairs[slot] != FREE:
             slot = (slot + ONE) & mask
-        merges.pairs[slot] = pair
-        merges.marked_ranks[slot] = mixed >> np.uint64(52) << RANK_BITS | np.uint64(ranks[merge])
+        merges.pairs[slot] = pair << RANK_BITS | np.uint64(ranks[merge])
+        bit = pair * GOLDEN >> np.uint64(40)
+        merges.sieve[(bit >> np.uint64(3)) & mask] |= ONE << (bit & np.uint64(7))
     for first in range(256):
         for second in range(256):
             rank = _rank(merges, merges.byte_ids[first], merges.byte_ids[second])
             merges.byte_ranks[first << 8 | second] = rank
+
+
+class Lanes(NamedTuple):
+    """Where short words are merged side by side, a row for each: its tokens by their places, and links over
+    the places that are merged away.
+
+    A place behind the last holds no token, so that the ends of a word need no branches, which a processor
+    could not foresee.
+    """
+
+    tokens: Int32s
+    after: Bytes
+    before: Bytes
+    order: Int32s
+    """Rank and place of each pair in one number: the smallest is the leftmost pair of the smallest rank."""
+    n_orders: Int64s
+    """How much of `order` is looked at."""
+    n_ids: Int64s
+    """How many tokens are left."""
+
+
+@inlined
+def _lanes() -> Lanes:
+    return Lanes(
+        np.empty((LANES, SHORT + 1), np.int32), np.empty((LANES, SHORT + 1), np.uint8),
+        np.empty((LANES, SHORT + 1), np.uint8), np.empty((LANES, SHORT + 16), np.int32),
+        np.zeros(LANES, np.int64), np.zeros(LANES, np.int64),
+    )  # fmt: skip
 
 
 @jit
@@ -130,15 +178,22 @@ def _used(texts: Texts, merges: Merges, left: Int32s, right: Int32s, ranks: Int6
     token is made, its bytes were merged among themselves alone, and that goes the same way whatever stands
     around them: the pair they come down to is the one that makes it.
     """
-    links, order = np.empty((3, SHORT + 1), np.int32), np.empty(SHORT + 16, np.int32)
-    ids, parts = np.empty(SHORT, np.int32), np.full((len(texts.bounds), 2), NO_TOKEN, np.int32)
-    start = np.int64(0)
+    lanes, parts = _lanes(), np.full((len(texts.bounds), 2), NO_TOKEN, np.int32)
+    ids, in_lanes = np.empty(SHORT, np.int32), np.empty(LANES, np.int64)
+    start, n_lanes = np.int64(0), 0
     for rank in range(len(texts.bounds)):
         n_bytes = texts.bounds[rank] - start
         if n_bytes < SHORT:
-            _merge_short(texts.data, start, n_bytes, merges, ids, links, order, 2)
-            parts[rank] = ids[:2]
+            _begin(texts.data, start, n_bytes, merges, lanes, n_lanes)
+            in_lanes[n_lanes] = rank
+            n_lanes += 1
         start = texts.bounds[rank]
+        if n_lanes == LANES or rank == len(texts.bounds) - 1:
+            _merge_lanes(merges, lanes, n_lanes, 2)
+            for lane in range(n_lanes):
+                _read(lanes, lane, ids)
+                parts[in_lanes[lane]] = ids[:2]
+            n_lanes = 0
     used = np.empty(len(ranks), np.bool_)
     for merge in range(len(ranks)):
         first, second = parts[ranks[merge], 0], parts[ranks[merge], 1]
@@ -146,51 +201,83 @@ def _used(texts: Texts, merges: Merges, left: Int32s, right: Int32s, ranks: Int6
     return used
 
 
-@jit
-def _merge_short(
-    data: Bytes, start: Integer, n_ids: Integer, merges: Merges, ids: Int32s, links: Int32s, order: Int32s,
-    fewest: Integer,
-) -> Integer:  # fmt: skip
-    """The ids of a word of few bytes, merged until there are so few: in every round all pairs are looked at.
-
-    A place behind the last holds no token, so that the ends of the word need no branches, which a processor
-    could not foresee.
-    """
-    tokens, after, before = links[0], links[1], links[2]
-    n_places = n_ids
-    for at in range(n_places):
-        tokens[at] = merges.byte_ids[data[start + at]]
-        after[at], before[at] = at + 1, at - 1
-    tokens[n_places], after[n_places], before[0] = NO_TOKEN, n_places, n_places
-    # Rank and place in one number: the smallest is the leftmost pair of the smallest rank.
-    n_orders = (n_places + 15) & ~15
-    for at in range(n_places - 1):
+@inlined
+def _begin(
+    data: Bytes, start: Integer, n_bytes: Integer, merges: Merges, lanes: Lanes, lane: Integer
+) -> None:
+    """Lay the bytes of a word into a lane."""
+    for at in range(n_bytes):
+        lanes.tokens[lane, at] = merges.byte_ids[data[start + at]]
+        lanes.after[lane, at], lanes.before[lane, at] = at + 1, at - 1
+    lanes.tokens[lane, n_bytes], lanes.after[lane, n_bytes] = NO_TOKEN, n_bytes
+    lanes.before[lane, 0] = n_bytes
+    n_orders = (n_bytes + 15) & ~15
+    for at in range(n_bytes - 1):
         rank = merges.byte_ranks[np.int64(data[start + at]) << 8 | np.int64(data[start + at + 1])]
-        order[at] = rank << PLACE_BITS | at
-    for at in range(n_places - 1, n_orders):
-        order[at] = NEVER
-    while n_ids > fewest:
-        first = NEVER
-        for at in range(n_orders):
-            first = min(first, order[at])
-        if first >= NEVER:
-            break
-        place = first & (SHORT - 1)
-        tokens[place] = merges.made[first >> PLACE_BITS]
-        gone, left = after[place], before[place]
-        right = after[gone]
-        after[place], before[right] = right, place
-        order[gone] = NEVER
-        n_ids -= 1
-        rank = _rank(merges, tokens[place], tokens[right])
-        order[place] = rank << PLACE_BITS | place
-        rank = _rank(merges, tokens[left], tokens[place])
-        order[left] = rank << PLACE_BITS | left
-    at = 0
-    for index in range(n_ids):
-        ids[index] = tokens[at]
-        at = after[at]
-    return n_ids
+        lanes.order[lane, at] = rank << PLACE_BITS | at
+    for at in range(n_bytes - 1, n_orders):
+        lanes.order[lane, at] = NEVER
+    lanes.n_orders[lane], lanes.n_ids[lane] = n_orders, n_bytes
+
+
+@inlined
+def _read(lanes: Lanes, lane: Integer, ids: Int32s) -> None:
+    """Write the tokens that a lane holds."""
+    at = np.int64(0)
+    for index in range(lanes.n_ids[lane]):
+        ids[index] = lanes.tokens[lane, at]
+        at = np.int64(lanes.after[lane, at])
+
+
+@jit
+def _merge_lanes(merges: Merges, lanes: Lanes, n_lanes: Integer, fewest: Integer) -> Integer:
+    """Merge words side by side until each has so few tokens, or no pair that merges.
+
+    Every round does one merge of every word, in three steps through all words, so that what the memory is
+    asked for in one step is there in the next, for many words at once.
+    """
+    tokens, after, before, order, n_orders, n_ids = lanes
+    busy, firsts, made = np.arange(LANES), np.empty(LANES, np.int64), np.empty(LANES, np.int32)
+    # The pairs that may merge, their places in `order` and their slots.
+    pairs, places, slots = np.empty(2 * LANES, np.uint64), np.empty((2 * LANES, 2), np.int64), np.empty(2 * LANES, np.uint64)
+    touched = np.uint64(0)
+    n_busy = n_lanes
+    while n_busy > 0:
+        n_still = 0
+        for index in range(n_busy):
+            lane = busy[index]
+            first = NEVER
+            for at in range(n_orders[lane]):
+                first = min(first, order[lane, at])
+            busy[n_still], firsts[n_still] = lane, first
+            if first < NEVER and n_ids[lane] > fewest:
+                made[n_still] = merges.made[first >> PLACE_BITS]
+                n_still += 1
+        n_busy = n_still
+        n_pairs = 0
+        for index in range(n_busy):
+            lane, token = busy[index], made[index]
+            place = firsts[index] & (SHORT - 1)
+            gone, left = np.int64(after[lane, place]), np.int64(before[lane, place])
+            right = np.int64(after[lane, gone])
+            tokens[lane, place] = token
+            after[lane, place], before[lane, right] = right, place
+            order[lane, gone] = order[lane, place] = order[lane, left] = NEVER
+            n_ids[lane] -= 1
+            pair = _pair(token, tokens[lane, right])
+            pairs[n_pairs], places[n_pairs, 0], places[n_pairs, 1] = pair, lane, place
+            n_pairs += np.int64(_may_merge(pair, merges))
+            pair = _pair(tokens[lane, left], token)
+            pairs[n_pairs], places[n_pairs, 0], places[n_pairs, 1] = pair, lane, left
+            n_pairs += np.int64(_may_merge(pair, merges))
+        for index in range(n_pairs):
+            slots[index] = _slot(pairs[index], merges)
+            touched += merges.pairs[slots[index]]
+        for index in range(n_pairs):
+            lane, place = places[index, 0], places[index, 1]
+            rank = _sought(pairs[index], slots[index], merges)
+            order[lane, place] = rank << PLACE_BITS | place
+    return touched
 
 
 @jit
@@ -265,16 +352,6 @@ def _merge_long(data: Bytes, start: Integer, n_ids: Integer, merges: Merges, ids
 
 
 @jit
-def _merge(
-    data: Bytes, start: Integer, n_bytes: Integer, merges: Merges, ids: Int32s, links: Int32s, order: Int32s
-) -> Integer:
-    """Write the ids of a word to `ids` and return how many; `links` and `order` are scratch."""
-    if n_bytes < SHORT:
-        return _merge_short(data, start, n_bytes, merges, ids, links, order, 1)
-    return _merge_long(data, start, n_bytes, merges, ids)
-
-
-@jit
 def merge_fresh(
     data: Bytes, start: Integer, ends: Int64s, fresh: Int32s, merges: Merges,
     numbers: Int32s, entries: UInt64s, ids: Int32s, n_ids: Integer,
@@ -284,26 +361,45 @@ def merge_fresh(
     A word without an entry gets all its ids aside, their count first, and in the place of its number stands
     where: -2 for the first place, -3 for the second ... Return how many ids aside belong to entries.
     """
-    links, order = np.empty((3, SHORT + 1), np.int32), np.empty(SHORT + 16, np.int32)
-    for with_entry in (True, False):
-        n_kept = n_ids
-        for word in fresh:
-            if (numbers[word] >= 0) != with_entry:
-                continue
+    lanes, in_lanes = _lanes(), np.empty(LANES, np.int64)
+    n_lanes = 0
+    for place in range(len(fresh)):
+        word = fresh[place]
+        first = ends[word - 1] if word > 0 else start
+        n_bytes = ends[word] - first
+        if numbers[word] >= 0 and n_bytes < SHORT:
+            _begin(data, first, n_bytes, merges, lanes, n_lanes)
+            in_lanes[n_lanes] = numbers[word]
+            n_lanes += 1
+        elif numbers[word] >= 0:
+            count = _merge_long(data, first, n_bytes, merges, ids[n_ids:])
+            n_ids += _keep(ids, n_ids, count, entries, numbers[word])
+        if n_lanes == LANES or place == len(fresh) - 1:
+            _merge_lanes(merges, lanes, n_lanes, 1)
+            for lane in range(n_lanes):
+                _read(lanes, lane, ids[n_ids:])
+                n_ids += _keep(ids, n_ids, lanes.n_ids[lane], entries, in_lanes[lane])
+            n_lanes = 0
+    n_kept = n_ids
+    for word in fresh:
+        if numbers[word] < 0:
             first = ends[word - 1] if word > 0 else start
-            place = ids[n_ids:] if with_entry else ids[n_ids + 1 :]
-            count = _merge(data, first, ends[word] - first, merges, place, links, order)
-            if not with_entry:
-                ids[n_ids] = count
-                numbers[word] = -2 - n_ids
-                n_ids += count + 1
-                continue
-            low, high = np.uint64(n_ids), np.uint64(count) << np.uint64(32)
-            if count > INLINE:
-                n_ids += count
-            else:
-                place[count:INLINE] = 0
-                low = np.uint64(place[0]) | np.uint64(place[1]) << np.uint64(32)
-                high |= np.uint64(place[2])
-            entries[numbers[word], 2], entries[numbers[word], 3] = low, high
+            count = _merge_long(data, first, ends[word] - first, merges, ids[n_ids + 1 :])
+            ids[n_ids] = count
+            numbers[word] = -2 - n_ids
+            n_ids += count + 1
     return n_kept
+
+
+@inlined
+def _keep(ids: Int32s, n_ids: Integer, count: Integer, entries: UInt64s, number: Integer) -> Integer:
+    """Write into an entry the ids that stand behind those aside, or where they are; return how many of them
+    stay aside.
+    """
+    low, high = np.uint64(n_ids), np.uint64(count) << np.uint64(32)
+    if count <= INLINE:
+        ids[n_ids + count : n_ids + INLINE] = 0
+        low = np.uint64(ids[n_ids]) | np.uint64(ids[n_ids + 1]) << np.uint64(32)
+        high |= np.uint64(ids[n_ids + 2])
+    entries[number, 2], entries[number, 3] = low, high
+    return count if count > INLINE else 0

@@ -59,11 +59,7 @@ class Arrays(NamedTuple):
 class WordTable:
     """Numbers distinct words from 0 on, and keeps two numbers of its user's with each."""
 
-    def __init__(
-        self, n_words: int = 1 << 12, longest: int | None = None, known: WordTable | None = None
-    ) -> None:
-        self.known = known
-        """Words of this table bring their numbers along."""
+    def __init__(self, n_words: int = 1 << 12, longest: int | None = None) -> None:
         self.longest = np.iinfo(np.int64).max if longest is None else longest
         """Words of more bytes are not taken in."""
         self.entries: UInt64s = np.zeros((n_words, 4), np.uint64)
@@ -89,14 +85,17 @@ class WordTable:
         fresh.
 
         The words lie one after another in `chunks` from the byte `start` on and end at `ends`. Fresh words
-        are those taken in that are not known, and those that are too long to be: their number is ABSENT each
-        time. Their places are written to `fresh`.
+        are those taken in now, and those that are too long to be: their number is ABSENT each time. Their
+        places are written to `fresh`.
         """
         self._make_room(len(ends), int(ends[-1]) - start)
-        return _enter(
-            chunks, start, ends, numbers, fresh, self._arrays, (self.known or self)._arrays,
-            self._sizes, self.longest,
-        )  # fmt: skip
+        return _enter(chunks, start, ends, numbers, fresh, self._arrays, self._sizes, self.longest)
+
+    def take_over(self, numbers: Int32s, fresh: Int32s, known: WordTable) -> int:
+        """Give fresh words that another table knows the two numbers they have there; return how many it does
+        not know. Their places come first in `fresh` then.
+        """
+        return _take_over(numbers, fresh, self._arrays, known._arrays, self._sizes)
 
     @property
     def _arrays(self) -> Arrays:
@@ -264,7 +263,7 @@ def _seek(
 @jit
 def _enter(
     chunks: UInt64s, start: Integer, ends: Int64s, numbers: Int32s, fresh: Int32s,
-    table: Arrays, known: Arrays, sizes: Int64s, longest: Integer,
+    table: Arrays, sizes: Int64s, longest: Integer,
 ) -> Integer:  # fmt: skip
     """What `WordTable.enter` does, for GROUP words at a time.
 
@@ -298,15 +297,8 @@ def _enter(
                 fresh[n_fresh] = word
                 n_fresh += 1
             elif slots[slot] == 0:
-                found = known.slots[
-                    _seek(chunks, start, n_bytes, low, high, _home(low, high, known.slots), known)
-                ]
-                if found > 0:
-                    entries[n_words, 2] = known.entries[found - 1, 2]
-                    entries[n_words, 3] = known.entries[found - 1, 3]
-                else:
-                    fresh[n_fresh] = word
-                    n_fresh += 1
+                fresh[n_fresh] = word
+                n_fresh += 1
                 if high == LONG:
                     high |= np.uint64(_store(chunks, start, n_bytes, arena, sizes))
                 entries[n_words, 0], entries[n_words, 1] = low, high
@@ -318,6 +310,44 @@ def _enter(
     sizes[N_WORDS] = n_words
     sizes[TOUCHED] = np.int64(touched)
     return n_fresh
+
+
+@jit
+def _take_over(numbers: Int32s, fresh: Int32s, table: Arrays, known: Arrays, sizes: Int64s) -> Integer:
+    """What `WordTable.take_over` does, in groups as `_enter`."""
+    entries, _, arena = table
+    keys, homes = np.empty((GROUP, 2), np.uint64), np.empty(GROUP, np.uint64)
+    touched = np.uint64(0)
+    n_unknown = 0
+    for first in range(0, len(fresh), GROUP):
+        n_group: Integer = min(GROUP, len(fresh) - first)
+        for place in range(n_group):
+            number = max(numbers[fresh[first + place]], 0)
+            low, high = entries[number, 0], entries[number, 1]
+            keys[place, 0], keys[place, 1] = low, high
+            homes[place] = _home(low, min(high, LONG), known.slots)
+        for place in range(n_group):
+            slot = known.slots[homes[place]]
+            touched += known.entries[np.uint64(slot - (slot > 0)), 0]
+        for place in range(n_group):
+            word = fresh[first + place]
+            number = numbers[word]
+            found = np.int32(0)
+            if number >= 0:
+                low, high = keys[place, 0], keys[place, 1]
+                # Of a long word the length and the bytes stand in the arena.
+                at = np.int64(high & PLACE) if high >= LONG else 0
+                n_bytes = np.int64(arena[at])
+                slot = _seek(arena, (at + 1) << 3, n_bytes, low, min(high, LONG), homes[place], known)
+                found = known.slots[slot]
+            if found > 0:
+                entries[number, 2] = known.entries[found - 1, 2]
+                entries[number, 3] = known.entries[found - 1, 3]
+            else:
+                fresh[n_unknown] = word
+                n_unknown += 1
+    sizes[TOUCHED] = np.int64(touched)
+    return n_unknown
 
 
 @jit
@@ -341,7 +371,7 @@ def _fill_slots(entries: UInt64s, n_words: Integer, slots: Int32s) -> None:
     """Enter words that are known to differ into empty slots."""
     mask = np.uint64(len(slots) - 1)
     for word in range(n_words):
-        slot = _home(entries[word, 0], LONG if entries[word, 1] >= LONG else entries[word, 1], slots)
+        slot = _home(entries[word, 0], min(entries[word, 1], LONG), slots)
         while slots[slot] > 0:
             slot = (slot + ONE) & mask
         slots[slot] = word + 1
