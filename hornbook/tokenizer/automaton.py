@@ -14,20 +14,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from hornbook.tokenizer.jit import Bytes, Int32s
 
-N_KINDS = 32
-"""The width of a row of a table, of which a part is used."""
-
 BEFORE, ONE_EARLIER, TWO_EARLIER, AFTER_LINE = 1 << 16, 1 << 17, 1 << 18, 1 << 19
 """Where a word ends: before the character, one or two earlier, or after the last line end."""
 LINE = 1 << 20
 """The character is a line end."""
+BEFORE_SECOND, LINE_FIRST, SELDOM = 1 << 21, 1 << 22, 1 << 23
+"""Of two characters: a word ends between them; the first is a line end, and LINE the second; and what
+happens so seldom that they are better taken one by one. BEFORE and ONE_EARLIER are seen from the first.
+"""
 NEXT = (1 << 16) - 1
-"""The place of the next state's row."""
+"""The number of the next state; after two characters the place where its rows begin."""
 
 Step = tuple[str, int]
 """The next state, and the word ends that became certain."""
@@ -45,12 +47,8 @@ def kind_of(letter: str) -> str:
 
 
 KINDS = sorted({kind_of(chr(code)) for code in range(128)})
-
-
-@functools.cache
-def ascii_kinds() -> Bytes:
-    """The number of each ASCII character's kind; uint8 [128]."""
-    return np.array([KINDS.index(kind_of(chr(code))) for code in range(128)], np.uint8)
+N_KINDS = len(KINDS)
+N_PAIRS = N_KINDS * N_KINDS
 
 
 def _is_letter(kind: str) -> bool:
@@ -197,9 +195,21 @@ RULES: dict[str, Callable[[str, str], Step]] = {
 """The rules of each published pattern. What ends a text is not told here, so some share theirs."""
 
 
+class Automaton(NamedTuple):
+    """A pattern's tables, as compiled code needs them."""
+
+    kinds: Bytes
+    """The number of each ASCII character's kind."""
+    steps: Int32s
+    """The step from each state, the start first, by a character of each kind."""
+    double_steps: Int32s
+    """The same by two characters at once."""
+
+
 @functools.cache
-def table(name: str) -> Int32s:
-    """The steps of a published pattern: int32, a row of N_KINDS for each state, the start first."""
+def automaton(name: str) -> Automaton:
+    """The automaton of a published pattern."""
+    kinds = np.array([KINDS.index(kind_of(chr(code))) for code in range(128)], np.uint8)
     states, rows = ["start"], []
     for state in states:  # It grows while it is gone through.
         row = [0] * N_KINDS
@@ -207,6 +217,24 @@ def table(name: str) -> Int32s:
             following, ends = RULES[name](state, kind)
             if following not in states:
                 states.append(following)
-            row[number] = states.index(following) * N_KINDS | ends | (LINE if kind == "line" else 0)
+            row[number] = states.index(following) | ends | (LINE if kind == "line" else 0)
         rows.append(row)
-    return np.array(rows, np.int32).reshape(-1)
+    steps = np.array(rows, np.int32)
+    return Automaton(kinds, steps.reshape(-1), _double(steps).reshape(-1))
+
+
+def _double(steps: Int32s) -> Int32s:
+    """The steps by two characters, [state, kind of the first, kind of the second]."""
+    first, second = steps[:, :, None], steps[steps & NEXT]
+
+    def where(flag: int, meaning: int, those: Int32s) -> Int32s:
+        return np.where(those & flag, np.int32(meaning), np.int32(0))
+
+    return (
+        (second & NEXT) * N_PAIRS
+        | where(ONE_EARLIER, ONE_EARLIER, first)
+        | where(BEFORE, BEFORE, first) | where(ONE_EARLIER, BEFORE, second)
+        | where(BEFORE, BEFORE_SECOND, second)
+        | where(LINE, LINE_FIRST, first) | where(LINE, LINE, second)
+        | where(AFTER_LINE | TWO_EARLIER, SELDOM, first) | where(AFTER_LINE | TWO_EARLIER, SELDOM, second)
+    )  # fmt: skip

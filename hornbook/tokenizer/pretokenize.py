@@ -19,7 +19,7 @@ import numpy as np
 import regex
 
 from hornbook.base.errors import ConfigError, TextError, did_you_mean
-from hornbook.tokenizer.automaton import ascii_kinds, table
+from hornbook.tokenizer.automaton import automaton
 from hornbook.tokenizer.characters import character_flags
 from hornbook.tokenizer.jit import Int64s
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BLOCK = 1 << 14
+BLOCK = 1 << 15
 """How many words are worked on at once."""
 
 PATTERNS: dict[str, str] = {
@@ -126,7 +126,7 @@ class _Compiled:
     """A published pattern, compiled."""
 
     def __init__(self, name: str) -> None:
-        self._rule, self._table = RULES.index(name), table(name)
+        self._rule, self._automaton = RULES.index(name), automaton(name)
 
     def __call__(self, texts: Texts) -> Iterator[Int64s]:
         from hornbook.tokenizer.split import AT_ONCE, split
@@ -135,7 +135,7 @@ class _Compiled:
         n_texts, n_bytes = len(texts.bounds), int(texts.bounds[-1]) if len(texts.bounds) else 0
         ends = np.empty(min(BLOCK, n_bytes) + AT_ONCE, np.int64)
         while place[0] < n_texts:
-            n_words = split(self._rule, texts, place, character_flags(), ascii_kinds(), self._table, ends)
+            n_words = split(self._rule, texts, place, character_flags(), self._automaton, ends)
             if n_words:
                 yield ends[:n_words]
 

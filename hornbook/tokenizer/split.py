@@ -11,15 +11,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from hornbook.tokenizer.automaton import AFTER_LINE, BEFORE, LINE, NEXT, ONE_EARLIER, TWO_EARLIER
+from hornbook.tokenizer.automaton import (
+    AFTER_LINE,
+    BEFORE,
+    BEFORE_SECOND,
+    LINE,
+    LINE_FIRST,
+    N_KINDS,
+    N_PAIRS,
+    NEXT,
+    ONE_EARLIER,
+    SELDOM,
+    TWO_EARLIER,
+    Automaton,
+)
 from hornbook.tokenizer.characters import LETTER, LOWER, NEWLINE, NUMBER, SIGN, SPACE, UPPER
-from hornbook.tokenizer.jit import Bytes, Int32s, Int64s, Integer, jit
+from hornbook.tokenizer.jit import Bytes, Int64s, Integer, inlined, jit
 from hornbook.tokenizer.words import Texts
 
 GPT2, CL100K, LLAMA3, QWEN2, O200K = range(5)
 """The rules. The middle three differ in how many digits make a word and in white space that ends a text."""
 
-AT_ONCE = 4
+AT_ONCE = 6
 """How many words one step of a splitter can end."""
 
 APOSTROPHE, BLANK, SLASH = ord("'"), ord(" "), ord("/")
@@ -30,7 +43,7 @@ LONG_S = (0xC5, 0xBF)
 """The UTF-8 of U+017F, which is an s when case does not matter."""
 
 
-@jit
+@inlined
 def _character(data: Bytes, at: Integer, flags: Bytes) -> tuple[Integer, Integer]:
     """The flags of the character at an offset, and the offset of the next one."""
     byte = np.int64(data[at])
@@ -45,7 +58,7 @@ def _character(data: Bytes, at: Integer, flags: Bytes) -> tuple[Integer, Integer
     return np.int64(flags[point]), at + 4
 
 
-@jit
+@inlined
 def _run(data: Bytes, at: Integer, end: Integer, wanted: Integer, flags: Bytes) -> Integer:
     """Where the run of characters that have a wanted flag ends."""
     while at < end:
@@ -203,33 +216,59 @@ def _o200k_word(data: Bytes, at: Integer, end: Integer, flags: Bytes) -> Integer
     return _white_space(data, at, end, flags, True)
 
 
+@inlined
+def _step(
+    byte: Integer, at: Integer, state: Integer, after_line: Integer, automaton: Automaton, ends: Int64s,
+    n_words: Integer,
+) -> tuple[Integer, Integer, Integer]:  # fmt: skip
+    """Let an automaton take the byte at an offset: the next state, where the last line ended, how many words
+    have ended.
+    """
+    step = np.int64(automaton.steps[state * N_KINDS + automaton.kinds[byte]])
+    if step & (AFTER_LINE | TWO_EARLIER):
+        ends[n_words] = after_line if step & AFTER_LINE else at - 2
+        n_words += 1
+    ends[n_words] = at - 1
+    n_words += (step & ONE_EARLIER) != 0
+    ends[n_words] = at
+    n_words += (step & BEFORE) != 0
+    return step & NEXT, at + 1 if step & LINE else after_line, n_words
+
+
 @jit
 def _ascii_words(
-    data: Bytes, at: Integer, end: Integer, kinds: Bytes, table: Int32s, ends: Int64s, n_words: Integer
+    data: Bytes, at: Integer, end: Integer, automaton: Automaton, ends: Int64s, n_words: Integer
 ) -> Integer:
     """Write where words end by an automaton, up to a byte beyond ASCII or the end; return how many there are.
 
-    There is no branch that depends on the text but for rare ones, since a processor cannot foresee words.
+    Two bytes are taken at a time, and no branch depends on the text but for rare ones, since a processor
+    cannot foresee words.
     """
-    row = np.int64(0)
+    kinds, double_steps = automaton.kinds, automaton.double_steps
+    rows = np.int64(0)
     after_line = at
     last = len(ends) - AT_ONCE
-    while at < end and n_words <= last:
-        byte = data[at]
-        if byte >= 0x80:
-            break
-        step = np.int64(table[row + kinds[byte]])
-        row = step & NEXT
-        if step & (AFTER_LINE | TWO_EARLIER):
-            ends[n_words] = after_line if step & AFTER_LINE else at - 2
-            n_words += 1
+    while at + 1 < end and n_words <= last and (data[at] | data[at + 1]) < 0x80:
+        step = np.int64(double_steps[rows + np.int64(kinds[data[at]]) * N_KINDS + kinds[data[at + 1]]])
+        if step & SELDOM:
+            state = rows // N_PAIRS
+            for _ in range(2):
+                state, after_line, n_words = _step(data[at], at, state, after_line, automaton, ends, n_words)
+                at += 1
+            rows = state * N_PAIRS
+            continue
+        rows = step & NEXT
         ends[n_words] = at - 1
         n_words += (step & ONE_EARLIER) != 0
         ends[n_words] = at
         n_words += (step & BEFORE) != 0
-        at += 1
-        if step & LINE:
-            after_line = at
+        ends[n_words] = at + 1
+        n_words += (step & BEFORE_SECOND) != 0
+        at += 2
+        if step & (LINE_FIRST | LINE):
+            after_line = at if step & LINE else at - 1
+    if at < end and n_words <= last and data[at] < 0x80:
+        _, _, n_words = _step(data[at], at, rows // N_PAIRS, after_line, automaton, ends, n_words)
     return n_words
 
 
@@ -245,7 +284,7 @@ def _word(rule: Integer, data: Bytes, at: Integer, end: Integer, flags: Bytes) -
 
 @jit
 def split(
-    rule: Integer, texts: Texts, place: Int64s, flags: Bytes, kinds: Bytes, table: Int32s, ends: Int64s
+    rule: Integer, texts: Texts, place: Int64s, flags: Bytes, automaton: Automaton, ends: Int64s
 ) -> Integer:
     """Write where words end to `ends` until it is nearly full or all texts are done; return their number.
 
@@ -263,7 +302,7 @@ def split(
             # Text beyond ASCII is not worth a try: the automaton would stop at once.
             if data[at] < 0x80 and data[at + 1] < 0x80:
                 before = n_words
-                n_words = _ascii_words(data, at, end, kinds, table, ends, n_words)
+                n_words = _ascii_words(data, at, end, automaton, ends, n_words)
                 if n_words > before:
                     at = ends[n_words - 1]
             at = _word(rule, data, at, end, flags)
