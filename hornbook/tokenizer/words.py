@@ -95,7 +95,7 @@ class WordTable:
         """Give fresh words that another table knows the two numbers they have there; return how many it does
         not know. Their places come first in `fresh` then.
         """
-        return _take_over(numbers, fresh, self._arrays, known._arrays, self._sizes)
+        return _take_over(_chunks_of(self._arena), numbers, fresh, self._arrays, known._arrays, self._sizes)
 
     @property
     def _arrays(self) -> Arrays:
@@ -113,7 +113,7 @@ class WordTable:
         n_bytes = int(bounds[-1]) if n_words else 0
         data = np.zeros(n_bytes + PADDING + -n_bytes % 8, np.uint8)
         _spell(self.entries, self._arena, data, bounds)
-        return Texts(data, data.view(np.uint64), bounds)
+        return Texts(data, _chunks_of(data), bounds)
 
     def only(self, keep: Bools) -> WordTable:
         """Return a table of some of the words, which keep their order."""
@@ -162,19 +162,17 @@ def lay_out(texts: Sequence[bytes]) -> Texts:
     bounds = np.array([*accumulate(map(len, texts))], np.int64)
     n_bytes = int(bounds[-1]) if texts else 0
     memory = b"".join((*texts, bytes(PADDING + -n_bytes % 8)))
-    return Texts(np.frombuffer(memory, np.uint8), np.frombuffer(memory, np.uint64), bounds)
+    return Texts(np.frombuffer(memory, np.uint8), _chunks_of(memory), bounds)
+
+
+def _chunks_of(memory: bytes | UInt64s) -> UInt64s:
+    """The eight bytes from each offset on as one number, the first one lowest, in the same memory."""
+    n_bytes = len(memory) if isinstance(memory, bytes) else memory.nbytes
+    return np.ndarray(n_bytes - 7, np.uint64, memory, strides=1)
 
 
 def _power_of_two(number: int) -> int:
     return 1 << max(number - 1, 1).bit_length()
-
-
-@inlined
-def _chunk(chunks: UInt64s, at: Integer) -> Integer:
-    """The eight bytes at an offset as one number, the first one lowest."""
-    place, shift = np.uint64(at) >> np.uint64(3), (np.uint64(at) & np.uint64(7)) << np.uint64(3)
-    # Shifted in two steps, since a shift by 64 is not defined.
-    return chunks[place] >> shift | (chunks[place + ONE] << ONE) << (np.uint64(63) - shift)
 
 
 @inlined
@@ -194,9 +192,9 @@ def _long_hash(chunks: UInt64s, start: Integer, n_bytes: Integer) -> Integer:
     value = np.uint64(n_bytes)
     at = np.int64(0)
     while n_bytes - at > 8:
-        value = _mixed(value ^ _chunk(chunks, start + at))
+        value = _mixed(value ^ chunks[start + at])
         at += 8
-    return _mixed(value ^ _low_bytes(_chunk(chunks, start + at), n_bytes - at))
+    return _mixed(value ^ _low_bytes(chunks[start + at], n_bytes - at))
 
 
 @jit
@@ -210,10 +208,10 @@ def _same(chunks: UInt64s, start: Integer, n_bytes: Integer, arena: UInt64s, ent
     at = np.int64(0)
     while n_bytes - at > 8:
         place += 1
-        if arena[place] != _chunk(chunks, start + at):
+        if arena[place] != chunks[start + at]:
             return False
         at += 8
-    return bool(arena[place + 1] == _low_bytes(_chunk(chunks, start + at), n_bytes - at))
+    return bool(arena[place + 1] == _low_bytes(chunks[start + at], n_bytes - at))
 
 
 @inlined
@@ -225,8 +223,8 @@ def _key(chunks: UInt64s, start: Integer, n_bytes: Integer) -> tuple[Integer, In
     count = np.uint64(n_bytes) << np.uint64(56)
     in_first = np.uint64(min(n_bytes, 8)) << np.uint64(3)
     in_second = np.uint64(max(n_bytes - 8, 0)) << np.uint64(3)
-    low = _chunk(chunks, start) & (ALL >> (np.uint64(64) - in_first))
-    return low, (_chunk(chunks, start + 8) & ((ONE << in_second) - ONE)) | count
+    low = chunks[start] & (ALL >> (np.uint64(64) - in_first))
+    return low, (chunks[start + 8] & ((ONE << in_second) - ONE)) | count
 
 
 @inlined
@@ -313,7 +311,7 @@ def _enter(
 
 
 @jit
-def _take_over(numbers: Int32s, fresh: Int32s, table: Arrays, known: Arrays, sizes: Int64s) -> Integer:
+def _take_over(chunks: UInt64s, numbers: Int32s, fresh: Int32s, table: Arrays, known: Arrays, sizes: Int64s) -> Integer:
     """What `WordTable.take_over` does, in groups as `_enter`."""
     entries, _, arena = table
     keys, homes = np.empty((GROUP, 2), np.uint64), np.empty(GROUP, np.uint64)
@@ -338,7 +336,7 @@ def _take_over(numbers: Int32s, fresh: Int32s, table: Arrays, known: Arrays, siz
                 # Of a long word the length and the bytes stand in the arena.
                 at = np.int64(high & PLACE) if high >= LONG else 0
                 n_bytes = np.int64(arena[at])
-                slot = _seek(arena, (at + 1) << 3, n_bytes, low, min(high, LONG), homes[place], known)
+                slot = _seek(chunks, (at + 1) << 3, n_bytes, low, min(high, LONG), homes[place], known)
                 found = known.slots[slot]
             if found > 0:
                 entries[number, 2] = known.entries[found - 1, 2]
@@ -358,10 +356,10 @@ def _store(chunks: UInt64s, start: Integer, n_bytes: Integer, arena: UInt64s, si
     at = np.int64(0)
     chunk = place + 1
     while n_bytes - at > 8:
-        arena[chunk] = _chunk(chunks, start + at)
+        arena[chunk] = chunks[start + at]
         chunk += 1
         at += 8
-    arena[chunk] = _low_bytes(_chunk(chunks, start + at), n_bytes - at)
+    arena[chunk] = _low_bytes(chunks[start + at], n_bytes - at)
     sizes[N_CHUNKS] = chunk + 1
     return place
 
