@@ -11,7 +11,6 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,6 @@ import numpy as np
 from hornbook.base.errors import TextError
 from hornbook.tokenizer.files.tokenizer_json import to_tokenizer_json
 from hornbook.tokenizer.jit import Int32s, Int64s
-from hornbook.tokenizer.numbers import Numbers
 from hornbook.tokenizer.offsets import offsets
 from hornbook.tokenizer.pretokenize import Splitter, name_of, splitter, utf8
 from hornbook.tokenizer.stream import StreamDecoder
@@ -27,6 +25,7 @@ from hornbook.tokenizer.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from hornbook.tokenizer.encode import Encoder, Memory
+    from hornbook.tokenizer.numbers import Numbers
 
 BATCH = 1 << 19
 """How many characters of text a thread takes at a time."""
@@ -77,6 +76,10 @@ class ByteLevel:
         ]
         return np.concatenate(arrays)
 
+    def listed(self, ids: Int32s) -> list[int]:
+        """Return ids as a list."""
+        return self._numbers.list_of(ids)
+
     def encode_many(self, texts: Sequence[str], threads: int) -> list[list[int]]:
         """Return the ids of such texts, encoded in so many threads."""
         parts = list(_batches(texts))
@@ -88,10 +91,9 @@ class ByteLevel:
 
     def _lists_of(self, texts: Sequence[str]) -> list[list[int]]:
         ids, stops, memory = self._ids_of(texts)
-        flat = self.numbers.list_of(ids)
-        starts = [0, *stops.tolist()]
+        lists = self._numbers.lists_of(ids, stops.tolist())
         self._give_back(memory)
-        return [flat[start:stop] for start, stop in pairwise(starts)]
+        return lists
 
     def _ids_of(self, texts: Sequence[str]) -> tuple[Int32s, Int64s, Memory]:
         """The ids of some texts one after another, where each text's end, and the memory they lie in."""
@@ -151,8 +153,9 @@ class ByteLevel:
         return to_tokenizer_json(self.vocabulary)
 
     @functools.cached_property
-    def numbers(self) -> Numbers:
-        """The ids as Python's integers."""
+    def _numbers(self) -> Numbers:
+        from hornbook.tokenizer.numbers import Numbers
+
         return Numbers(self.vocab_size)
 
     @functools.cached_property

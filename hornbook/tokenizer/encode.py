@@ -46,16 +46,15 @@ class Memory:
 
     def learn(self, texts: Texts, start: int, ends: Int64s) -> int:
         """Number the words of a block, and make room for what they need; return how many are fresh."""
-        n_words, n_bytes = len(ends), int(ends[-1]) - start
+        n_words = len(ends)
         if n_words > len(self.numbers):
             self.numbers, self.fresh = np.empty(2 * n_words, np.int32), np.empty(2 * n_words, np.int32)
         n_fresh = self.words.enter(texts.chunks, start, ends, self.numbers, self.fresh)
         if n_fresh and self.known is not None:
             n_fresh = self.words.take_over(self.numbers, self.fresh[:n_fresh], self.known)
         # No word has more ids than bytes, and where it has no entry their count goes before them.
-        needed = self.n_ids + 2 * n_bytes + INLINE if n_fresh else 0
-        if needed > len(self.ids):
-            self.ids = _larger(self.ids, self.n_ids, 2 * needed)
+        if n_fresh and self.n_ids + 2 * (n_bytes := int(ends[-1]) - start) + INLINE > len(self.ids):
+            self.ids = _larger(self.ids, self.n_ids, 2 * (self.n_ids + 2 * n_bytes + INLINE))
         return n_fresh
 
     def make_room(self, n_out: int, n_bytes: int) -> None:

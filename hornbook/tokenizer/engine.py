@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from hornbook.tokenizer.jit import Int32s
-from hornbook.tokenizer.numbers import Numbers
 
 
 class TextStream(Protocol):
@@ -43,15 +42,14 @@ class Engine(Protocol):
     def pattern(self) -> str:
         """How text is cut into words, for people."""
 
-    @property
-    def numbers(self) -> Numbers:
-        """The ids as Python's integers."""
-
     def encode(self, text: str) -> Int32s:
         """Return the ids of a text that has neither special nor added tokens."""
 
     def encode_between(self, text: str, cut_out: Collection[str]) -> Int32s:
         """Return the ids of a text in which these special and added tokens become their ids."""
+
+    def listed(self, ids: Int32s) -> list[int]:
+        """Return ids as a list."""
 
     def encode_many(self, texts: Sequence[str], threads: int) -> list[list[int]]:
         """Return the ids of such texts, encoded in so many threads."""

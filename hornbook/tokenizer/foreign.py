@@ -24,7 +24,6 @@ from hornbook.tokenizer.engine import TextStream
 from hornbook.tokenizer.files.pipeline import Content, kinds, steps
 from hornbook.tokenizer.jit import Int32s
 from hornbook.tokenizer.library import Cutter, Library, cutting_out, panics, read, read_whole, without_special
-from hornbook.tokenizer.numbers import Numbers
 from hornbook.tokenizer.offsets import offsets
 from hornbook.tokenizer.pretokenize import utf8
 from hornbook.tokenizer.stream import StreamDecoder
@@ -56,11 +55,6 @@ class Foreign:
         """How text is cut into words: the library's names of the steps."""
         return ", ".join(kinds("pre_tokenizer", self._content.get("pre_tokenizer"))) or "none"
 
-    @functools.cached_property
-    def numbers(self) -> Numbers:
-        """The ids as Python's integers."""
-        return Numbers(self.vocab_size)
-
     # Text to ids
 
     def encode(self, text: str) -> Int32s:
@@ -70,6 +64,11 @@ class Foreign:
     def encode_between(self, text: str, cut_out: Collection[str]) -> Int32s:
         """Return the ids of a text in which those special tokens become their ids, and no others."""
         return self._cutter(cut_out).encode(utf8(text)[0])
+
+    def listed(self, ids: Int32s) -> list[int]:
+        """Return ids as a list."""
+        numbers: list[int] = ids.tolist()
+        return numbers
 
     def encode_many(self, texts: Sequence[str], threads: int) -> list[list[int]]:
         """Return the ids of such texts; the library takes one thread, or as many as it is set to have."""

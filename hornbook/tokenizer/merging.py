@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hornbook.base.errors import ConfigError
-from hornbook.tokenizer.jit import Bools, Bytes, Int32s, Int64s, Integer, UInt32s, UInt64s, inlined, jit
+from hornbook.tokenizer.jit import Bools, Bytes, Int32s, Int64s, Integer, UInt64s, inlined, jit
 from hornbook.tokenizer.vocabulary import Vocabulary
 from hornbook.tokenizer.words import Texts, lay_out
 
@@ -31,8 +31,6 @@ NO_RANK = (1 << RANK_BITS) - 1
 NEVER = np.int32(NO_RANK << PLACE_BITS)
 """From this on, an order is that of a pair that is not merged."""
 FREE = np.uint64(0xFFFFFFFFFFFFFFFF)
-SIEVE_BITS = 8
-"""How many bits the sieve has for each slot of the table of merges."""
 NO_TOKEN = (1 << TOKEN_BITS) - 1
 """What stands beyond the ends of a word; no merge has it."""
 LOW_HALF = np.int64(0xFFFFFFFF)
@@ -51,8 +49,8 @@ class Merges(NamedTuple):
     pairs: UInt64s
     """An open hash table: left token, right token and rank in one number; or FREE."""
     sieve: Bytes
-    """A bit for each value of a hash of a pair, set where such a pair merges: most pairs do not, and this
-    small table, which a processor's cache holds, tells so.
+    """A bit for each value of a hash of a pair, set where such a pair merges, eight bits for each slot. Most
+    pairs that are asked for do not merge, and this table, which a processor's cache holds, tells so.
     """
     made: Int32s
     """The token that each rank makes."""
@@ -101,10 +99,17 @@ def _slot(pair: Integer, merges: Merges) -> Integer:
 
 
 @inlined
+def _hole(pair: Integer, merges: Merges) -> tuple[Integer, Integer]:
+    """The byte of the sieve and the bit in it that tell of a pair."""
+    mixed = pair * GOLDEN >> np.uint64(40)
+    return (mixed >> np.uint64(3)) & np.uint64(len(merges.sieve) - 1), mixed & np.uint64(7)
+
+
+@inlined
 def _may_merge(pair: Integer, merges: Merges) -> Integer:
     """1 where the sieve lets a pair through, else 0."""
-    bit = pair * GOLDEN >> np.uint64(40)
-    return merges.sieve[(bit >> np.uint64(3)) & np.uint64(len(merges.sieve) - 1)] >> (bit & np.uint64(7)) & ONE
+    byte, bit = _hole(pair, merges)
+    return merges.sieve[byte] >> bit & ONE
 
 
 @inlined
@@ -134,8 +139,8 @@ def _fill(merges: Merges, left: Int32s, right: Int32s, ranks: Int64s) -> None:
         while merges.pairs[slot] != FREE:
             slot = (slot + ONE) & mask
         merges.pairs[slot] = pair << RANK_BITS | np.uint64(ranks[merge])
-        bit = pair * GOLDEN >> np.uint64(40)
-        merges.sieve[(bit >> np.uint64(3)) & mask] |= ONE << (bit & np.uint64(7))
+        byte, bit = _hole(pair, merges)
+        merges.sieve[byte] |= ONE << bit
     for first in range(256):
         for second in range(256):
             rank = _rank(merges, merges.byte_ids[first], merges.byte_ids[second])
@@ -143,15 +148,14 @@ def _fill(merges: Merges, left: Int32s, right: Int32s, ranks: Int64s) -> None:
 
 
 class Lanes(NamedTuple):
-    """Where short words are merged side by side, a row for each: its tokens by their places, and links over
-    the places that are merged away.
-
-    A place behind the last holds no token, so that the ends of a word need no branches, which a processor
-    could not foresee.
-    """
+    """Where short words are merged side by side, a row for each word."""
 
     tokens: Int32s
+    """The tokens by their places. A place behind the last holds no token, so that the ends of a word need no
+    branches, which a processor could not foresee.
+    """
     after: Bytes
+    """The place of the next token: some are merged away."""
     before: Bytes
     order: Int32s
     """Rank and place of each pair in one number: the smallest is the leftmost pair of the smallest rank."""
@@ -238,11 +242,13 @@ def _merge_lanes(merges: Merges, lanes: Lanes, n_lanes: Integer, fewest: Integer
     """
     tokens, after, before, order, n_orders, n_ids = lanes
     busy, firsts, made = np.arange(LANES), np.empty(LANES, np.int64), np.empty(LANES, np.int32)
-    # The pairs that may merge, their places in `order` and their slots.
-    pairs, places, slots = np.empty(2 * LANES, np.uint64), np.empty((2 * LANES, 2), np.int64), np.empty(2 * LANES, np.uint64)
+    # The new pairs that may merge, and where each stands.
+    pairs, slots = np.empty(2 * LANES, np.uint64), np.empty(2 * LANES, np.uint64)
+    in_lane, at_place = np.empty(2 * LANES, np.int64), np.empty(2 * LANES, np.int64)
     touched = np.uint64(0)
     n_busy = n_lanes
     while n_busy > 0:
+        # Find the merge of each word, and leave out the words that have none.
         n_still = 0
         for index in range(n_busy):
             lane = busy[index]
@@ -254,7 +260,8 @@ def _merge_lanes(merges: Merges, lanes: Lanes, n_lanes: Integer, fewest: Integer
                 made[n_still] = merges.made[first >> PLACE_BITS]
                 n_still += 1
         n_busy = n_still
-        n_pairs = 0
+        # Do it, and sift the two new pairs.
+        n_pairs = np.int64(0)
         for index in range(n_busy):
             lane, token = busy[index], made[index]
             place = firsts[index] & (SHORT - 1)
@@ -265,18 +272,18 @@ def _merge_lanes(merges: Merges, lanes: Lanes, n_lanes: Integer, fewest: Integer
             order[lane, gone] = order[lane, place] = order[lane, left] = NEVER
             n_ids[lane] -= 1
             pair = _pair(token, tokens[lane, right])
-            pairs[n_pairs], places[n_pairs, 0], places[n_pairs, 1] = pair, lane, place
+            pairs[n_pairs], in_lane[n_pairs], at_place[n_pairs] = pair, lane, place
             n_pairs += np.int64(_may_merge(pair, merges))
             pair = _pair(tokens[lane, left], token)
-            pairs[n_pairs], places[n_pairs, 0], places[n_pairs, 1] = pair, lane, left
+            pairs[n_pairs], in_lane[n_pairs], at_place[n_pairs] = pair, lane, left
             n_pairs += np.int64(_may_merge(pair, merges))
+        # Look up their ranks.
         for index in range(n_pairs):
             slots[index] = _slot(pairs[index], merges)
             touched += merges.pairs[slots[index]]
         for index in range(n_pairs):
-            lane, place = places[index, 0], places[index, 1]
             rank = _sought(pairs[index], slots[index], merges)
-            order[lane, place] = rank << PLACE_BITS | place
+            order[in_lane[index], at_place[index]] = rank << PLACE_BITS | at_place[index]
     return touched
 
 
@@ -311,7 +318,7 @@ def _drop_first(heap: Int64s, n_items: Integer) -> Integer:
 
 @jit
 def _merge_long(data: Bytes, start: Integer, n_ids: Integer, merges: Merges, ids: Int32s) -> Integer:
-    """The same for words of any length: a heap of (rank, place), and links over the places merged away."""
+    """The ids of a word of any length: a heap of (rank, place), and links over the places merged away."""
     for at in range(n_ids):
         ids[at] = merges.byte_ids[data[start + at]]
     after = np.arange(1, n_ids + 1)

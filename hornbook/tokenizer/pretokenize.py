@@ -135,7 +135,9 @@ class _Compiled:
         n_texts, n_bytes = len(texts.bounds), int(texts.bounds[-1]) if len(texts.bounds) else 0
         ends = np.empty(min(BLOCK, n_bytes) + AT_ONCE, np.int64)
         while place[0] < n_texts:
-            n_words = split(self._rule, texts, place, character_flags(), self._automaton, ends)
+            n_words = split(
+                self._rule, texts.data, texts.bounds, place, character_flags(), self._automaton, ends
+            )
             if n_words:
                 yield ends[:n_words]
 

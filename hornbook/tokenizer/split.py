@@ -27,7 +27,6 @@ from hornbook.tokenizer.automaton import (
 )
 from hornbook.tokenizer.characters import LETTER, LOWER, NEWLINE, NUMBER, SIGN, SPACE, UPPER
 from hornbook.tokenizer.jit import Bytes, Int64s, Integer, inlined, jit
-from hornbook.tokenizer.words import Texts
 
 GPT2, CL100K, LLAMA3, QWEN2, O200K = range(5)
 """The rules. The middle three differ in how many digits make a word and in white space that ends a text."""
@@ -284,13 +283,19 @@ def _word(rule: Integer, data: Bytes, at: Integer, end: Integer, flags: Bytes) -
 
 @jit
 def split(
-    rule: Integer, texts: Texts, place: Int64s, flags: Bytes, automaton: Automaton, ends: Int64s
+    rule: Integer,
+    data: Bytes,
+    bounds: Int64s,
+    place: Int64s,
+    flags: Bytes,
+    automaton: Automaton,
+    ends: Int64s,
 ) -> Integer:
     """Write where words end to `ends` until it is nearly full or all texts are done; return their number.
 
-    `place` is the text and the offset to go on from, and is moved on.
+    The texts lie one after another in `data` and end at `bounds`. `place` is the text and the offset to go on
+    from, and is moved on.
     """
-    data, bounds = texts.data, texts.bounds
     n_words = 0
     at = place[1]
     for text in range(place[0], len(bounds)):

@@ -128,7 +128,7 @@ class Tokenizer:
         The text of a special token is refused, unless it is among `allowed_special` (and becomes its
         id) or not among `disallowed_special` (and is text like any other). Lone surrogates become U+FFFD.
         """
-        return self._engine.numbers.list_of(self.encode_array(text, allowed_special, disallowed_special))
+        return self._engine.listed(self.encode_array(text, allowed_special, disallowed_special))
 
     def encode_array(
         self, text: str, allowed_special: Specials = frozenset(), disallowed_special: Specials = "all"
@@ -160,7 +160,7 @@ class Tokenizer:
         apart: dict[int, list[int]] = {}
         for place, text in enumerate(texts):
             if cut_out := self._to_cut_out(text, *chosen):
-                apart[place] = self._engine.numbers.list_of(self._engine.encode_between(text, cut_out))
+                apart[place] = self._engine.listed(self._engine.encode_between(text, cut_out))
                 texts[place] = ""
         ids = self._engine.encode_many(texts, n_workers)
         for place, found in apart.items():
@@ -169,8 +169,8 @@ class Tokenizer:
 
     def _chosen(self, allowed_special: Specials, disallowed_special: Specials) -> tuple[set[str], set[str]]:
         """The tokens to cut out of a text, added ones with them, and those to refuse."""
-        if not allowed_special and disallowed_special == "all":
-            return self._usual
+        if not allowed_special and disallowed_special in ("all", ()):
+            return self._usual if disallowed_special else (self._usual[0], set())
         allowed = self._choose(allowed_special)
         return allowed | self.added_tokens.keys(), self._choose(disallowed_special) - allowed
 

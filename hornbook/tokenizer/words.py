@@ -62,23 +62,30 @@ class WordTable:
     def __init__(self, n_words: int = 1 << 12, longest: int | None = None) -> None:
         self.longest = np.iinfo(np.int64).max if longest is None else longest
         """Words of more bytes are not taken in."""
-        self.entries: UInt64s = np.zeros((n_words, 4), np.uint64)
-        self._slots = np.zeros(_power_of_two(2 * n_words), np.int32)
-        self._arena: UInt64s = np.zeros(n_words, np.uint64)
+        self._arrays = Arrays(
+            np.zeros((n_words, 4), np.uint64),
+            np.zeros(_power_of_two(2 * n_words), np.int32),
+            np.zeros(n_words, np.uint64),
+        )
         self._sizes = np.array([0, 1, 0])
 
     def __len__(self) -> int:
         return int(self._sizes[N_WORDS])
 
+    @property
+    def entries(self) -> UInt64s:
+        """The words by their numbers; the last two columns are the user's. There are more than words."""
+        return self._arrays.entries
+
     def clear(self) -> None:
         """Forget all words, and keep the room they had."""
-        self._slots[:] = 0
+        self._arrays.slots[:] = 0
         self._sizes[:] = 0, 1, 0
 
     @property
     def n_bytes(self) -> int:
         """The memory it holds."""
-        return self.entries.nbytes + self._slots.nbytes + self._arena.nbytes
+        return sum(array.nbytes for array in self._arrays)
 
     def enter(self, chunks: UInt64s, start: int, ends: Int64s, numbers: Int32s, fresh: Int32s) -> int:
         """Write the number of each word to `numbers`, taking in those not met before; return how many are
@@ -95,24 +102,21 @@ class WordTable:
         """Give fresh words that another table knows the two numbers they have there; return how many it does
         not know. Their places come first in `fresh` then.
         """
-        return _take_over(_chunks_of(self._arena), numbers, fresh, self._arrays, known._arrays, self._sizes)
-
-    @property
-    def _arrays(self) -> Arrays:
-        return Arrays(self.entries, self._slots, self._arena)
+        chunks = _chunks_of(self._arrays.arena)
+        return _take_over(chunks, numbers, fresh, self._arrays, known._arrays, self._sizes)
 
     @property
     def n_letters(self) -> int:
         """The length of all words together, in bytes."""
-        return int(_lengths(self.entries[: len(self)], self._arena).sum())
+        return int(_lengths(self.entries[: len(self)], self._arrays.arena).sum())
 
     def spelled(self) -> Texts:
         """Return the words by their numbers as texts one after another."""
         n_words = len(self)
-        bounds = np.cumsum(_lengths(self.entries[:n_words], self._arena))
+        bounds = np.cumsum(_lengths(self.entries[:n_words], self._arrays.arena))
         n_bytes = int(bounds[-1]) if n_words else 0
         data = np.zeros(n_bytes + PADDING + -n_bytes % 8, np.uint8)
-        _spell(self.entries, self._arena, data, bounds)
+        _spell(self.entries, self._arrays.arena, data, bounds)
         return Texts(data, _chunks_of(data), bounds)
 
     def only(self, keep: Bools) -> WordTable:
@@ -129,15 +133,17 @@ class WordTable:
 
     def _make_room(self, n_words: int, n_bytes: int) -> None:
         """Grow where so many words could be too many: to twice of what is used."""
-        n_entries = len(self) + n_words
-        if n_entries > len(self.entries):
-            self.entries = _enlarged(self.entries, len(self), 2 * n_entries)
-        if 3 * n_entries > 2 * len(self._slots):
-            self._slots = np.zeros(_power_of_two(2 * n_entries), np.int32)
-            _fill_slots(self.entries, len(self), self._slots)
-        n_chunks = int(self._sizes[N_CHUNKS]) + n_bytes // 8 + 2 * n_words
-        if n_chunks > len(self._arena):
-            self._arena = _enlarged(self._arena, int(self._sizes[N_CHUNKS]), 2 * n_chunks)
+        entries, slots, arena = self._arrays
+        used, used_chunks, _ = self._sizes.tolist()
+        n_entries, n_chunks = used + n_words, used_chunks + n_bytes // 8 + 2 * n_words
+        if n_entries > len(entries):
+            entries = _enlarged(entries, used, 2 * n_entries)
+        if 3 * n_entries > 2 * len(slots):
+            slots = np.zeros(_power_of_two(2 * n_entries), np.int32)
+            _fill_slots(entries, used, slots)
+        if n_chunks > len(arena):
+            arena = _enlarged(arena, used_chunks, 2 * n_chunks)
+        self._arrays = Arrays(entries, slots, arena)
 
 
 def _enlarged(array: UInt64s, used: int, size: int) -> UInt64s:
@@ -165,7 +171,7 @@ def lay_out(texts: Sequence[bytes]) -> Texts:
     return Texts(np.frombuffer(memory, np.uint8), _chunks_of(memory), bounds)
 
 
-def _chunks_of(memory: bytes | UInt64s) -> UInt64s:
+def _chunks_of(memory: bytes | Bytes | UInt64s) -> UInt64s:
     """The eight bytes from each offset on as one number, the first one lowest, in the same memory."""
     n_bytes = len(memory) if isinstance(memory, bytes) else memory.nbytes
     return np.ndarray(n_bytes - 7, np.uint64, memory, strides=1)
@@ -311,7 +317,9 @@ def _enter(
 
 
 @jit
-def _take_over(chunks: UInt64s, numbers: Int32s, fresh: Int32s, table: Arrays, known: Arrays, sizes: Int64s) -> Integer:
+def _take_over(
+    chunks: UInt64s, numbers: Int32s, fresh: Int32s, table: Arrays, known: Arrays, sizes: Int64s
+) -> Integer:
     """What `WordTable.take_over` does, in groups as `_enter`."""
     entries, _, arena = table
     keys, homes = np.empty((GROUP, 2), np.uint64), np.empty(GROUP, np.uint64)

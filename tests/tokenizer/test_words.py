@@ -46,18 +46,27 @@ def test_words_are_numbered_in_the_order_of_first_sight(batches: list[list[bytes
     assert [raw[start:end] for start, end in pairwise(bounds)] == list(numbers)
 
 
-def test_known_words_bring_their_numbers_along() -> None:
-    known = WordTable()
-    long = b"one that is longer than fifteen bytes"
-    entered(known, [b"ab", long])
-    known.entries[:2, 2:] = [[7, 8], [9, 10]]
-    table = WordTable(known=known)
-    texts = lay_out([b"new", long, b"ab", b"new", long])
-    numbers, fresh = np.empty(5, np.int32), np.empty(5, np.int32)
-    assert table.enter(texts.chunks, 0, texts.bounds, numbers, fresh) == 1
-    assert fresh[0] == 0
-    assert numbers.tolist() == [0, 1, 2, 0, 1]
-    assert table.entries[1:3, 2:].tolist() == [[9, 10], [7, 8]]
+@given(st.lists(a_word, min_size=1, unique=True), st.lists(a_word, min_size=1))
+def test_fresh_words_take_over_the_numbers_of_a_table_that_knows_them(
+    known: list[bytes], words: list[bytes]
+) -> None:
+    other, table = WordTable(), WordTable(longest=20)
+    entered(other, known)
+    other.entries[: len(known), 2] = np.arange(len(known)) + 1
+    other.entries[: len(known), 3] = np.arange(len(known)) + 101
+    texts = lay_out(words)
+    numbers, fresh = np.empty(len(words), np.int32), np.empty(len(words), np.int32)
+    n_fresh = table.enter(texts.chunks, 0, texts.bounds, numbers, fresh)
+    first_seen = [place for place, word in enumerate(words) if len(word) > 20 or word not in words[:place]]
+    assert fresh[:n_fresh].tolist() == first_seen
+
+    n_unknown = table.take_over(numbers, fresh[:n_fresh], other)
+    taken = {word for word in words if word in known and len(word) <= 20}
+    assert fresh[:n_unknown].tolist() == [place for place in first_seen if words[place] not in taken]
+    for number, word in zip(numbers, words, strict=True):
+        if word in taken:
+            place = known.index(word)
+            assert table.entries[number, 2:].tolist() == [place + 1, place + 101]
 
 
 def test_words_that_are_too_long_are_fresh_each_time() -> None:
