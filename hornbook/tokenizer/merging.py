@@ -183,20 +183,22 @@ def _used(texts: Texts, merges: Merges, left: Int32s, right: Int32s, ranks: Int6
     around them: the pair they come down to is the one that makes it.
     """
     lanes, parts = _lanes(), np.full((len(texts.bounds), 2), NO_TOKEN, np.int32)
-    ids, in_lanes = np.empty(SHORT, np.int32), np.empty(LANES, np.int64)
+    in_lanes = np.empty(LANES, np.int64)
     start, n_lanes = np.int64(0), 0
     for rank in range(len(texts.bounds)):
         n_bytes = texts.bounds[rank] - start
         if n_bytes < SHORT:
             _begin(texts.data, start, n_bytes, merges, lanes, n_lanes)
+            # The last merge is left out.
+            lanes.n_ids[n_lanes] -= 1
             in_lanes[n_lanes] = rank
             n_lanes += 1
         start = texts.bounds[rank]
         if n_lanes == LANES or rank == len(texts.bounds) - 1:
-            _merge_lanes(merges, lanes, n_lanes, 2)
+            _merge_lanes(merges, lanes, n_lanes)
             for lane in range(n_lanes):
-                _read(lanes, lane, ids)
-                parts[in_lanes[lane]] = ids[:2]
+                parts[in_lanes[lane], 0] = lanes.tokens[lane, 0]
+                parts[in_lanes[lane], 1] = lanes.tokens[lane, np.int64(lanes.after[lane, 0])]
             n_lanes = 0
     used = np.empty(len(ranks), np.bool_)
     for merge in range(len(ranks)):
@@ -234,8 +236,8 @@ def _read(lanes: Lanes, lane: Integer, ids: Int32s) -> None:
 
 
 @jit
-def _merge_lanes(merges: Merges, lanes: Lanes, n_lanes: Integer, fewest: Integer) -> Integer:
-    """Merge words side by side until each has so few tokens, or no pair that merges.
+def _merge_lanes(merges: Merges, lanes: Lanes, n_lanes: Integer) -> Integer:
+    """Merge words side by side until each is one token, or has no pair that merges.
 
     Every round does one merge of every word, in three steps through all words, so that what the memory is
     asked for in one step is there in the next, for many words at once.
@@ -256,7 +258,7 @@ def _merge_lanes(merges: Merges, lanes: Lanes, n_lanes: Integer, fewest: Integer
             for at in range(n_orders[lane]):
                 first = min(first, order[lane, at])
             busy[n_still], firsts[n_still] = lane, first
-            if first < NEVER and n_ids[lane] > fewest:
+            if first < NEVER and n_ids[lane] > 1:
                 made[n_still] = merges.made[first >> PLACE_BITS]
                 n_still += 1
         n_busy = n_still
@@ -382,7 +384,7 @@ def merge_fresh(
             count = _merge_long(data, first, n_bytes, merges, ids[n_ids:])
             n_ids += _keep(ids, n_ids, count, entries, numbers[word])
         if n_lanes == LANES or place == len(fresh) - 1:
-            _merge_lanes(merges, lanes, n_lanes, 1)
+            _merge_lanes(merges, lanes, n_lanes)
             for lane in range(n_lanes):
                 _read(lanes, lane, ids[n_ids:])
                 n_ids += _keep(ids, n_ids, lanes.n_ids[lane], entries, in_lanes[lane])

@@ -59,9 +59,6 @@ PATTERNS: dict[str, str] = {
 }
 """The published patterns by name."""
 
-RULES = ("gpt2", "cl100k", "llama3", "qwen2", "o200k")
-"""The patterns that `split.py` knows, by the numbers it gives them."""
-
 
 class Splitter(Protocol):
     """Cuts texts into words."""
@@ -107,7 +104,7 @@ def utf8(text: str) -> tuple[str, bytes]:
 
 def splitter(expression: str) -> Splitter:
     """Return the fastest exact splitter for an expression."""
-    if name_of(expression) in RULES:
+    if name_of(expression) in PATTERNS:
         return _Compiled(name_of(expression))
     _say(expression)
     return _ByRegex(expression)
@@ -126,18 +123,16 @@ class _Compiled:
     """A published pattern, compiled."""
 
     def __init__(self, name: str) -> None:
-        self._rule, self._automaton = RULES.index(name), automaton(name)
+        self._name, self._automaton = name, automaton(name)
 
     def __call__(self, texts: Texts) -> Iterator[Int64s]:
-        from hornbook.tokenizer.split import AT_ONCE, split
+        from hornbook.tokenizer.split import AT_ONCE, SPLITS
 
-        place = np.zeros(2, np.int64)
+        split, place = SPLITS[self._name], np.zeros(2, np.int64)
         n_texts, n_bytes = len(texts.bounds), int(texts.bounds[-1]) if len(texts.bounds) else 0
         ends = np.empty(min(BLOCK, n_bytes) + AT_ONCE, np.int64)
         while place[0] < n_texts:
-            n_words = split(
-                self._rule, texts.data, texts.bounds, place, character_flags(), self._automaton, ends
-            )
+            n_words = split(texts.data, texts.bounds, place, character_flags(), self._automaton, ends)
             if n_words:
                 yield ends[:n_words]
 

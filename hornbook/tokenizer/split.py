@@ -9,6 +9,8 @@ goes on from there, so that a text of any size needs little memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from hornbook.tokenizer.automaton import (
@@ -28,8 +30,13 @@ from hornbook.tokenizer.automaton import (
 from hornbook.tokenizer.characters import LETTER, LOWER, NEWLINE, NUMBER, SIGN, SPACE, UPPER
 from hornbook.tokenizer.jit import Bytes, Int64s, Integer, inlined, jit
 
-GPT2, CL100K, LLAMA3, QWEN2, O200K = range(5)
-"""The rules. The middle three differ in how many digits make a word and in white space that ends a text."""
+Word = Callable[[Bytes, Integer, Integer, Bytes], Integer]
+"""Where the word ends that begins at an offset of a text's bytes, given the text's end and the flags."""
+Split = Callable[[Bytes, Int64s, Int64s, Bytes, Automaton, Int64s], int]
+"""Writes where words end to the last array until it is nearly full or all texts are done; returns their
+number. The texts lie one after another in the first array and end at the bounds in the second; the third is
+the text and the offset to go on from, and is moved on.
+"""
 
 AT_ONCE = 6
 """How many words one step of a splitter can end."""
@@ -87,11 +94,14 @@ def _contraction(data: Bytes, at: Integer, end: Integer, any_case: bool) -> Inte
 
 
 @jit
-def _white_space(data: Bytes, at: Integer, end: Integer, flags: Bytes, by_lines: bool) -> Integer:
+def _white_space(
+    data: Bytes, at: Integer, end: Integer, flags: Bytes, by_lines: bool, whole_tail: bool
+) -> Integer:
     """Where a word of white space ends.
 
-    It ends after the last line end of the run where lines count, else before the last character of the run,
-    which goes to the word that follows, if there is one and the run is longer.
+    It ends after the last line end of the run where lines count (but not in a tail that is one word), else
+    before the last character of the run, which goes to the word that follows, if there is one and the run is
+    longer.
     """
     first = at
     last = at
@@ -104,7 +114,7 @@ def _white_space(data: Bytes, at: Integer, end: Integer, flags: Bytes, by_lines:
         at = after
         if found & NEWLINE:
             after_line = at
-    if by_lines and after_line > first:
+    if by_lines and after_line > first and not (whole_tail and at == end):
         return after_line
     return last if at < end and last > first else at
 
@@ -121,7 +131,7 @@ def _gpt2_word(data: Bytes, at: Integer, end: Integer, flags: Bytes) -> Integer:
         if not following & SPACE:
             found, after = following, beyond
     if found & SPACE:
-        return _white_space(data, at, end, flags, False)
+        return _white_space(data, at, end, flags, False, False)
     return _run(data, after, end, found & (LETTER | NUMBER | SIGN), flags)
 
 
@@ -145,29 +155,41 @@ def _digits(data: Bytes, at: Integer, end: Integer, flags: Bytes, most: Integer)
     return at
 
 
-@jit
-def _cl100k_word(
+@inlined
+def _modern_word(
     data: Bytes, at: Integer, end: Integer, flags: Bytes, digits: Integer, whole_tail: bool
 ) -> Integer:
+    """A word of GPT-4, Llama 3 or Qwen, of so many digits at most; white space at the end may be one word."""
     if data[at] == APOSTROPHE:
         after = _contraction(data, at, end, True)
         if after > at:
             return after
     found, after = _character(data, at, flags)
-    if found & LETTER:
-        return _run(data, after, end, LETTER, flags)
     if found & NUMBER:
         return _digits(data, after, end, flags, digits - 1)
     following = np.int64(0)
     if after < end:
         following, _ = _character(data, after, flags)
-    if following & LETTER and not found & NEWLINE:
+    if found & LETTER or (following & LETTER and not found & NEWLINE):
         return _run(data, after, end, LETTER, flags)
     if found & SIGN or (data[at] == BLANK and following & SIGN):
         return _signs(data, after, end, flags, False)
-    if whole_tail and _run(data, after, end, SPACE, flags) == end:
-        return end
-    return _white_space(data, at, end, flags, True)
+    return _white_space(data, at, end, flags, True, whole_tail)
+
+
+@jit
+def _cl100k_word(data: Bytes, at: Integer, end: Integer, flags: Bytes) -> Integer:
+    return _modern_word(data, at, end, flags, 3, True)
+
+
+@jit
+def _llama3_word(data: Bytes, at: Integer, end: Integer, flags: Bytes) -> Integer:
+    return _modern_word(data, at, end, flags, 3, False)
+
+
+@jit
+def _qwen2_word(data: Bytes, at: Integer, end: Integer, flags: Bytes) -> Integer:
+    return _modern_word(data, at, end, flags, 1, False)
 
 
 @jit
@@ -212,7 +234,7 @@ def _o200k_word(data: Bytes, at: Integer, end: Integer, flags: Bytes) -> Integer
         following, _ = _character(data, after, flags)
         if following & SIGN:
             return _signs(data, after, end, flags, True)
-    return _white_space(data, at, end, flags, True)
+    return _white_space(data, at, end, flags, True, False)
 
 
 @inlined
@@ -271,32 +293,12 @@ def _ascii_words(
     return n_words
 
 
-@jit
-def _word(rule: Integer, data: Bytes, at: Integer, end: Integer, flags: Bytes) -> Integer:
-    """Where a word ends."""
-    if rule == GPT2:
-        return _gpt2_word(data, at, end, flags)
-    if rule == O200K:
-        return _o200k_word(data, at, end, flags)
-    return _cl100k_word(data, at, end, flags, 1 if rule == QWEN2 else 3, rule == CL100K)
-
-
-@jit
-def split(
-    rule: Integer,
-    data: Bytes,
-    bounds: Int64s,
-    place: Int64s,
-    flags: Bytes,
-    automaton: Automaton,
-    ends: Int64s,
+@inlined
+def _split(
+    word: Word, data: Bytes, bounds: Int64s, place: Int64s, flags: Bytes, automaton: Automaton, ends: Int64s
 ) -> Integer:
-    """Write where words end to `ends` until it is nearly full or all texts are done; return their number.
-
-    The texts lie one after another in `data` and end at `bounds`. `place` is the text and the offset to go on
-    from, and is moved on.
-    """
-    n_words = 0
+    """Write where words end, by the function that knows a pattern's words; see `Split`."""
+    n_words = np.int64(0)
     at = place[1]
     for text in range(place[0], len(bounds)):
         end = bounds[text]
@@ -310,8 +312,49 @@ def split(
                 n_words = _ascii_words(data, at, end, automaton, ends, n_words)
                 if n_words > before:
                     at = ends[n_words - 1]
-            at = _word(rule, data, at, end, flags)
+            at = word(data, at, end, flags)
             ends[n_words] = at
             n_words += 1
     place[0], place[1] = len(bounds), at
     return n_words
+
+
+@jit
+def _gpt2(
+    data: Bytes, bounds: Int64s, place: Int64s, flags: Bytes, automaton: Automaton, ends: Int64s
+) -> Integer:
+    return _split(_gpt2_word, data, bounds, place, flags, automaton, ends)
+
+
+@jit
+def _cl100k(
+    data: Bytes, bounds: Int64s, place: Int64s, flags: Bytes, automaton: Automaton, ends: Int64s
+) -> Integer:
+    return _split(_cl100k_word, data, bounds, place, flags, automaton, ends)
+
+
+@jit
+def _llama3(
+    data: Bytes, bounds: Int64s, place: Int64s, flags: Bytes, automaton: Automaton, ends: Int64s
+) -> Integer:
+    return _split(_llama3_word, data, bounds, place, flags, automaton, ends)
+
+
+@jit
+def _qwen2(
+    data: Bytes, bounds: Int64s, place: Int64s, flags: Bytes, automaton: Automaton, ends: Int64s
+) -> Integer:
+    return _split(_qwen2_word, data, bounds, place, flags, automaton, ends)
+
+
+@jit
+def _o200k(
+    data: Bytes, bounds: Int64s, place: Int64s, flags: Bytes, automaton: Automaton, ends: Int64s
+) -> Integer:
+    return _split(_o200k_word, data, bounds, place, flags, automaton, ends)
+
+
+SPLITS: dict[str, Split] = {
+    "gpt2": _gpt2, "cl100k": _cl100k, "llama3": _llama3, "qwen2": _qwen2, "o200k": _o200k
+}  # fmt: skip
+"""The compiled splitters by the names of their patterns; each is compiled when it is first used."""
