@@ -1,6 +1,6 @@
 """The compiled splitters: the published patterns as loops over UTF-8 bytes.
 
-ASCII, which most text is, goes through an automaton that takes one byte at a time (`automaton.py`). Other
+ASCII, which most text is, goes through an automaton that takes two bytes at a time (`automaton.py`). Other
 text, and the last word of each text, is cut by functions that look at a character and decide by its flags
 (`characters.py`) what the pattern's alternatives decide by trying. Texts lie one after another in one array,
 and words never cross from one text into the next. A splitter stops when its array of word ends is full and
