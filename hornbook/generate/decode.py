@@ -132,7 +132,7 @@ def _last_logits(model: CausalLM, tokens: Sequence[int], cache: KVCache) -> Floa
     device = model.embedding.tokens.weight.device
     with torch.inference_mode(), evaluating(model):
         features = model.features(torch.tensor([tokens], device=device), cache=cache)
-        logits: Tensor = model.head(features[:, -1])
+        logits = model.logits(features[:, -1])
     return logits
 
 

@@ -1,7 +1,7 @@
 """A block: attention and feed-forward, each wrapped in a residual branch with norm slots.
 
 Pre-norm, post-norm and sandwich-norm are the same code with other slots filled; an empty slot is the
-identity.
+identity. The branches stand one after the other, or side by side.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hornbook.model.attention import Attention
 from hornbook.model.cache import LayerCache
-from hornbook.model.config import BlockConfig, NormSlotsConfig
+from hornbook.model.config import BlockConfig, NormSlotsConfig, ParallelWiring
 from hornbook.model.feed_forward import FeedForward
 from hornbook.model.mask import Mask
 from hornbook.model.norm import build_norm
@@ -35,12 +35,17 @@ class Residual(nn.Module, Generic[Layer]):
     def forward(
         self, x: Float[Tensor, "batch seq d_model"], *context: object
     ) -> Float[Tensor, "batch seq d_model"]:
-        branch = self.output_norm(self.layer(self.input_norm(x), *context))
-        return self.residual_norm(x + self.dropout(branch))
+        return self.residual_norm(x + self.branch(x, *context))
+
+    def branch(
+        self, x: Float[Tensor, "batch seq d_model"], *context: object
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """What is added to x."""
+        return self.dropout(self.output_norm(self.layer(self.input_norm(x), *context)))
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward."""
+    """Attention and feed-forward."""
 
     def __init__(self, config: BlockConfig, d_model: int, head_dim: int) -> None:
         super().__init__()
@@ -49,13 +54,20 @@ class Block(nn.Module):
         feed_forward = FeedForward(config.feed_forward, d_model)
         self.attention = Residual(attention, config.norms, d_model, config.dropout)
         self.feed_forward = Residual(feed_forward, config.norms, d_model, config.dropout)
+        self.parallel = isinstance(config.wiring, ParallelWiring)
+        self.norm = build_norm(
+            config.wiring.norm if isinstance(config.wiring, ParallelWiring) else None, d_model
+        )
 
     def forward(
         self,
         x: Float[Tensor, "batch seq d_model"],
         mask: Mask,
-        positions: Int[Tensor, " seq"],
+        positions: Int[Tensor, "*batch seq"],
         cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         own = mask if self.window is None else mask.narrowed(self.window)
-        return self.feed_forward(self.attention(x, own, positions, cache))
+        if not self.parallel:
+            return self.feed_forward(self.attention(x, own, positions, cache))
+        same = self.norm(x)
+        return x + self.attention.branch(same, own, positions, cache) + self.feed_forward.branch(same)

@@ -36,7 +36,15 @@ class RMSNormConfig(Config):
     """Added to the mean square."""
 
 
-NormConfig = Annotated[LayerNormConfig | RMSNormConfig, Field(discriminator="kind")]
+class UnitOffsetRMSNormConfig(Config):
+    """The same with a gain of one plus what is learned , so that decay draws it to one."""
+
+    kind: Literal["unit_offset_rms_norm"] = "unit_offset_rms_norm"
+    eps: PositiveFloat = 1e-6
+    """Added to the mean square."""
+
+
+NormConfig = Annotated[LayerNormConfig | RMSNormConfig | UnitOffsetRMSNormConfig, Field(discriminator="kind")]
 
 
 class LearnedPositionConfig(Config):
@@ -45,12 +53,98 @@ class LearnedPositionConfig(Config):
     kind: Literal["learned"] = "learned"
 
 
+class SinusoidalPositionConfig(Config):
+    """A fixed vector of sines for each position, added to the embeddings (Vaswani et al. 2017)."""
+
+    kind: Literal["sinusoidal"] = "sinusoidal"
+
+
+EmbeddedPositionConfig = Annotated[
+    LearnedPositionConfig | SinusoidalPositionConfig, Field(discriminator="kind")
+]
+
+
+class LinearScaling(Config):
+    """Positions are divided by a factor, so that more of them fit the trained range (Chen et al. 2023)."""
+
+    kind: Literal["linear"] = "linear"
+    factor: PositiveFloat
+    """What positions are divided by."""
+
+
+class DynamicNTKScaling(Config):
+    """Beyond the trained range the base grows with the length (emozilla 2023, in Peng et al. 2023).
+
+    Keys that a cache holds keep the angles they were stored with.
+    """
+
+    kind: Literal["dynamic_ntk"] = "dynamic_ntk"
+    factor: PositiveFloat
+    """How fast the base grows."""
+    trained_len: PositiveInt
+    """The longest sequence of the training without scaling, in tokens."""
+
+
+class ByPartsScaling(Config):
+    """Long wavelengths grow by a factor, short ones stay, those between are blended (Dubey et al. 2024)."""
+
+    kind: Literal["by_parts"] = "by_parts"
+    factor: PositiveFloat
+    """What the frequencies of long wavelengths are divided by."""
+    low_factor: PositiveFloat
+    """Wavelengths above trained_len / low_factor are long."""
+    high_factor: PositiveFloat
+    """Wavelengths below trained_len / high_factor are short."""
+    trained_len: PositiveInt
+    """The longest sequence of the training without scaling, in tokens."""
+
+
+class YarnScaling(Config):
+    """The same by how often a pair turns within the trained range, and sharper scores (Peng et al. 2023)."""
+
+    kind: Literal["yarn"] = "yarn"
+    factor: PositiveFloat
+    """What the frequencies of pairs that turn seldom are divided by."""
+    trained_len: PositiveInt
+    """The longest sequence of the training without scaling, in tokens."""
+    fast_turns: PositiveFloat = 32.0
+    """Pairs that turn more often within `trained_len` keep their frequency."""
+    slow_turns: PositiveFloat = 1.0
+    """Pairs that turn less often are divided by the whole factor."""
+    gain: PositiveFloat | None = None
+    """What queries and keys are multiplied by; None: 0.1 ln(factor) + 1."""
+
+
+RotaryScaling = Annotated[
+    LinearScaling | DynamicNTKScaling | ByPartsScaling | YarnScaling, Field(discriminator="kind")
+]
+
+
 class RotaryConfig(Config):
     """Rotary positions (Su et al. 2021): queries and keys turned by an angle that grows with position."""
 
     kind: Literal["rotary"] = "rotary"
     theta: PositiveFloat = 10_000.0
     """Base of the geometric series of wavelengths."""
+    width: PositiveInt | None = None
+    """How many numbers of a head are turned, the first ones; None: all."""
+    scaling: RotaryScaling | None = None
+    """How longer sequences than those of the training are reached; None: not."""
+
+    @pydantic.model_validator(mode="after")
+    def _in_pairs(self) -> RotaryConfig:
+        if self.width is not None and self.width % 2:
+            raise ValueError(f"rotary positions turn pairs of numbers: width {self.width} is odd")
+        return self
+
+
+class AlibiConfig(Config):
+    """Scores fall with distance, in each head at its own fixed rate (Press et al. 2022)."""
+
+    kind: Literal["alibi"] = "alibi"
+
+
+PositionConfig = Annotated[RotaryConfig | AlibiConfig, Field(discriminator="kind")]
 
 
 class AttentionConfig(Config):
@@ -62,22 +156,31 @@ class AttentionConfig(Config):
     """Key and value heads, a divisor of `n_heads`; None: as many as query heads."""
     head_dim: PositiveInt | None = None
     """Width of one head; None: d_model / n_heads."""
-    position: RotaryConfig | None = None
+    position: PositionConfig | None = None
     """Positions used inside attention; None: none."""
+    scale: PositiveFloat | None = None
+    """What scores are multiplied by; None: 1 / sqrt(head_dim)."""
+    softcap: PositiveFloat | None = None
+    """Scores are bent to stay below this, softcap * tanh(score / softcap); None: not."""
     qk_norm: NormConfig | None = None
     """Norm over the head width of queries and keys, before positions; None: none."""
+    qk_norm_over: Literal["head", "all heads"] = "head"
+    """Whether that norm is over each head or over all heads together."""
     qkv_bias: bool = False
     """Whether the query, key and value projections have a bias."""
     out_bias: bool = False
     """Whether the output projection has a bias."""
     window: PositiveInt | None = None
     """How many positions back a query sees, itself included; None: all."""
+    dropout: Share = 0.0
+    """Share of the attention weights that is zeroed in training."""
 
     @pydantic.model_validator(mode="after")
     def _heads_fit(self) -> AttentionConfig:
         if self.n_kv_heads is not None and self.n_heads % self.n_kv_heads:
             raise ValueError(f"n_kv_heads {self.n_kv_heads} does not divide n_heads {self.n_heads}")
-        if self.position is not None and self.head_dim is not None and self.head_dim % 2:
+        turns_all = isinstance(self.position, RotaryConfig) and self.position.width is None
+        if turns_all and self.head_dim is not None and self.head_dim % 2:
             raise ValueError(f"rotary positions turn pairs of numbers: head_dim {self.head_dim} is odd")
         return self
 
@@ -106,8 +209,25 @@ class NormSlotsConfig(Config):
     """After the sum (post-norm)."""
 
 
+class SequentialWiring(Config):
+    """Attention, then feed-forward, which sees what attention added."""
+
+    kind: Literal["sequential"] = "sequential"
+
+
+class ParallelWiring(Config):
+    """Attention and feed-forward see the same input, and both are added to it (Wang and Komatsuzaki 2021)."""
+
+    kind: Literal["parallel"] = "parallel"
+    norm: NormConfig | None = None
+    """One norm before both; None: each has its own input norm, if any."""
+
+
+Wiring = Annotated[SequentialWiring | ParallelWiring, Field(discriminator="kind")]
+
+
 class BlockConfig(Config):
-    """Attention, then feed-forward, each a residual branch."""
+    """Attention and feed-forward, each a residual branch."""
 
     attention: AttentionConfig
     """The attention part."""
@@ -115,14 +235,26 @@ class BlockConfig(Config):
     """The feed-forward part."""
     norms: NormSlotsConfig = NormSlotsConfig(input=RMSNormConfig())
     """Norm slots of both branches."""
+    wiring: Wiring = SequentialWiring()
+    """How the branches stand to one another."""
     dropout: Share = 0.0
     """Share of each branch's output that is zeroed in training."""
+
+    @pydantic.model_validator(mode="after")
+    def _slots_fit(self) -> BlockConfig:
+        if isinstance(self.wiring, ParallelWiring) and self.norms.residual is not None:
+            raise ValueError(
+                "branches in parallel make one sum, which has no norm: norms.residual must be null"
+            )
+        return self
 
 
 class EmbeddingConfig(Config):
     """How token ids become vectors."""
 
-    position: LearnedPositionConfig | None = None
+    scale: PositiveFloat | None = None
+    """What the vectors of tokens are multiplied by; None: 1."""
+    position: EmbeddedPositionConfig | None = None
     """Positions added to the embeddings; None: none."""
     norm: NormConfig | None = None
     """Norm over the embeddings; None: none."""
@@ -137,6 +269,10 @@ class HeadConfig(Config):
     """Whether the output matrix is the embedding matrix."""
     bias: bool = False
     """Whether the logits have a bias."""
+    scale: PositiveFloat | None = None
+    """What the logits are multiplied by; None: 1."""
+    softcap: PositiveFloat | None = None
+    """Logits are bent to stay below this, softcap * tanh(logit / softcap); None: not."""
 
 
 class ScaledNormalInit(Config):
@@ -195,8 +331,14 @@ class ModelConfig(Config):
                     f"n_heads {attention.n_heads} does not divide d_model {self.d_model}; "
                     "choose a divisor or set head_dim"
                 )
-            if attention.position is not None and self.head_dim(block) % 2:
-                raise ValueError(f"rotary positions need an even head width, not {self.head_dim(block)}")
+            position, head_dim = attention.position, self.head_dim(block)
+            if isinstance(position, RotaryConfig):
+                if position.width is None and head_dim % 2:
+                    raise ValueError(f"rotary positions need an even head width, not {head_dim}")
+                if position.width is not None and position.width > head_dim:
+                    raise ValueError(f"rotary width {position.width} is more than head_dim {head_dim}")
+        if isinstance(self.embedding.position, SinusoidalPositionConfig) and self.d_model % 2:
+            raise ValueError(f"sinusoidal positions come in pairs: d_model {self.d_model} is odd")
         return self
 
     def head_dim(self, block: BlockConfig) -> int:

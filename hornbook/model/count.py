@@ -70,6 +70,8 @@ def parts(config: ModelConfig) -> list[Part]:
         which = "" if kinds == 1 else f" {i + 1} of {kinds}"
         drawn.append(_part(f"attention{which}", block.attention, "looks back at the text so far", repeat))
         drawn.append(_part(f"feed-forward{which}", block.feed_forward, "thinks at each position", repeat))
+        if block.parallel and count_parameters(block.norm):
+            drawn.append(_part(f"norm{which}", block.norm, "brings the input of both to one scale", repeat))
     drawn.append(_part("final norm", model.final_norm, "brings all numbers to one scale"))
     head = _part("head", model.head, "scores every token that could come next")
     tied = replace(head, parameters=0, note="scores every token, with the embedding's own matrix")

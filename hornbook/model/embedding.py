@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hornbook.model.config import EmbeddingConfig
+from hornbook.model.config import EmbeddingConfig, LearnedPositionConfig, SinusoidalPositionConfig
 from hornbook.model.norm import build_norm
+from hornbook.model.position import sinusoids
 
 
 class Embedding(nn.Module):
@@ -15,15 +16,22 @@ class Embedding(nn.Module):
 
     def __init__(self, config: EmbeddingConfig, vocab_size: int, d_model: int, max_seq_len: int) -> None:
         super().__init__()
+        self.scale = config.scale
         self.tokens = nn.Embedding(vocab_size, d_model)
-        self.positions = None if config.position is None else nn.Embedding(max_seq_len, d_model)
+        learned = isinstance(config.position, LearnedPositionConfig)
+        self.positions = nn.Embedding(max_seq_len, d_model) if learned else None
+        self.sinusoidal = isinstance(config.position, SinusoidalPositionConfig)
         self.norm = build_norm(config.norm, d_model)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, tokens: Int[Tensor, "batch seq"], positions: Int[Tensor, " seq"]
+        self, tokens: Int[Tensor, "batch seq"], positions: Int[Tensor, "*batch seq"]
     ) -> Float[Tensor, "batch seq d_model"]:
         x = self.tokens(tokens)
+        if self.scale is not None:
+            x = x * torch.tensor(self.scale, dtype=x.dtype)
+        if self.sinusoidal:
+            x = x + sinusoids(positions, x.size(-1)).to(x.dtype)
         if self.positions is not None:
             x = x + self.positions(positions)
         x = self.dropout(self.norm(x))

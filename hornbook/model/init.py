@@ -9,6 +9,7 @@ from hornbook.base.randomness import stream_seed
 from hornbook.model.attention import Attention
 from hornbook.model.config import ModelConfig, ScaledNormalInit
 from hornbook.model.feed_forward import FeedForward
+from hornbook.model.norm import UnitOffsetRMSNorm
 
 
 def initialise(model: nn.Module, config: ModelConfig, seed: int) -> None:
@@ -18,9 +19,11 @@ def initialise(model: nn.Module, config: ModelConfig, seed: int) -> None:
     """
     generator = torch.Generator().manual_seed(stream_seed(seed, "init"))
     ends = _branch_ends(model)
+    offsets = {id(m.weight) for m in model.modules() if isinstance(m, UnitOffsetRMSNorm)}
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2:
-            _fill(parameter, torch.full(parameter.shape, 0.0 if name.endswith("bias") else 1.0))
+            at_zero = name.endswith("bias") or id(parameter) in offsets
+            _fill(parameter, torch.full(parameter.shape, 0.0 if at_zero else 1.0))
             continue
         scheme = config.init
         if isinstance(scheme, ScaledNormalInit):

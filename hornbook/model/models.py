@@ -43,30 +43,51 @@ class CausalLM(nn.Module):
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=config.head.bias)
         if config.head.tied:
             self.head.weight = self.embedding.tokens.weight
+        self.logit_scale, self.logit_cap = config.head.scale, config.head.softcap
         if seed is not None:
             initialise(self, config, seed)
 
     def features(
-        self, tokens: Int[Tensor, "batch seq"], mask: Mask = CAUSAL, cache: KVCache | None = None
+        self,
+        tokens: Int[Tensor, "batch seq"],
+        mask: Mask = CAUSAL,
+        cache: KVCache | None = None,
+        positions: Int[Tensor, "*batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         """Everything but the head: the normalised output of the last block.
 
-        With a cache, `tokens` follow what the cache holds, and the cache grows by them.
+        With a cache, `tokens` follow what the cache holds, and the cache grows by them. `positions` None
+        counts them from the first token on; rows that are padded at the left, or hold several documents,
+        count their own.
         """
         start = 0 if cache is None else cache.length
         stop = start + tokens.size(1)
         self._check_length(stop, cache)
-        positions = torch.arange(start, stop, device=tokens.device)
+        if positions is None:
+            positions = torch.arange(start, stop, device=tokens.device)
         x = self.embedding(tokens, positions)
         for i, block in enumerate(self.layers):
             x = block(x, mask, positions, None if cache is None else cache.layers[i])
         return self.final_norm(x)
 
     def forward(
-        self, tokens: Int[Tensor, "batch seq"], mask: Mask = CAUSAL, cache: KVCache | None = None
+        self,
+        tokens: Int[Tensor, "batch seq"],
+        mask: Mask = CAUSAL,
+        cache: KVCache | None = None,
+        positions: Int[Tensor, "*batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq vocab"]:
-        """Logits of the next token at every position."""
-        return self.head(self.features(tokens, mask, cache))
+        """Logits of the next token at every position; the arguments are those of `features`."""
+        return self.logits(self.features(tokens, mask, cache, positions))
+
+    def logits(self, features: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest vocab"]:
+        """The head alone."""
+        logits: Tensor = self.head(features)
+        if self.logit_scale is not None:
+            logits = logits * self.logit_scale
+        if self.logit_cap is not None:
+            logits = self.logit_cap * torch.tanh(logits / self.logit_cap)
+        return logits
 
     def make_cache(self, batch_size: int, length: int | None = None) -> KVCache:
         """An empty cache for `length` positions (None: as many as the model takes)."""

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hornbook.model.config import LayerNormConfig, RMSNormConfig
+from hornbook.model.config import LayerNormConfig, NormConfig, RMSNormConfig, UnitOffsetRMSNormConfig
 
 
 class LayerNorm(nn.Module):
@@ -36,8 +36,25 @@ class RMSNorm(nn.Module):
         return functional.rms_norm(x, x.shape[-1:], self.weight.to(x.dtype), self.eps)
 
 
-def build_norm(config: LayerNormConfig | RMSNormConfig | None, width: int) -> nn.Module:
+class UnitOffsetRMSNorm(nn.Module):
+    """(1 + weight) * x / sqrt(mean(x^2) + eps), over the last dimension, in float32."""
+
+    def __init__(self, config: UnitOffsetRMSNormConfig, width: int) -> None:
+        super().__init__()
+        self.eps = config.eps
+        self.weight = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Float[Tensor, "*rest width"]) -> Float[Tensor, "*rest width"]:
+        gain = 1 + self.weight.float()
+        return functional.rms_norm(x.float(), x.shape[-1:], gain, self.eps).to(x.dtype)
+
+
+def build_norm(config: NormConfig | None, width: int) -> nn.Module:
     """Return the configured norm over `width` numbers, or the identity for an empty slot."""
     if config is None:
         return nn.Identity()
-    return LayerNorm(config, width) if isinstance(config, LayerNormConfig) else RMSNorm(config, width)
+    if isinstance(config, LayerNormConfig):
+        return LayerNorm(config, width)
+    if isinstance(config, UnitOffsetRMSNormConfig):
+        return UnitOffsetRMSNorm(config, width)
+    return RMSNorm(config, width)

@@ -1,32 +1,120 @@
-"""Rotary positions: each pair of numbers in a head is a point in a plane, turned as the position grows.
+"""Positions: what makes a sequence out of a set of vectors.
 
-Number i of the first half is paired with number i of the second half (the half-split layout); other
-layouts are undone at import. The angles are computed where they are used, so the module holds no state
-and works for any position.
+Learned and sinusoidal ones are vectors added to the embeddings (`embedding.py`). Rotary ones turn queries
+and keys: each pair of numbers in a head is a point in a plane, turned as the position grows. Number i of the
+first half is paired with number i of the second half (the half-split layout); other layouts are undone at
+import. The angles are computed where they are used, so the module holds no state and works for any
+position. ALiBi lowers scores by distance.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hornbook.model.config import RotaryConfig
+from hornbook.model.config import (
+    ByPartsScaling,
+    DynamicNTKScaling,
+    LinearScaling,
+    RotaryConfig,
+    YarnScaling,
+)
 
 
 class Rotary(nn.Module):
-    """Turns pair i of a head by position * theta^(-2i / head_dim) (Su et al. 2021, equation 34)."""
+    """Turns pair i of a head by position * theta^(-2i / width) (Su et al. 2021, equation 34)."""
 
     def __init__(self, config: RotaryConfig, head_dim: int) -> None:
         super().__init__()
         self.theta = config.theta
-        self.head_dim = head_dim
+        self.width = config.width or head_dim
+        self.scaling = config.scaling
+        self.gain = _gain(config.scaling)
 
     def forward(
-        self, x: Float[Tensor, "batch heads seq head_dim"], positions: Int[Tensor, " seq"]
+        self, x: Float[Tensor, "batch heads seq head_dim"], positions: Int[Tensor, "*batch seq"]
     ) -> Float[Tensor, "batch heads seq head_dim"]:
-        exponent = torch.arange(0, self.head_dim, 2, device=x.device) / self.head_dim
-        angle = positions[:, None] * self.theta**-exponent
-        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-        first, second = x.chunk(2, dim=-1)
-        return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+        angle = positions[..., None] * self.frequencies(positions)
+        # One row of positions for all of the batch, or one for each.
+        cos, sin = (self.gain * turn.to(x.dtype).unsqueeze(-3) for turn in (angle.cos(), angle.sin()))
+        first, second = x[..., : self.width].chunk(2, dim=-1)
+        turned = (first * cos - second * sin, second * cos + first * sin)
+        return torch.cat((*turned, x[..., self.width :]), dim=-1)
+
+    def frequencies(self, positions: Int[Tensor, "*batch seq"]) -> Float[Tensor, " pairs"]:
+        """How far each pair is turned from one position to the next, in radians."""
+        exponent = torch.arange(0, self.width, 2, device=positions.device) / self.width
+        scaling = self.scaling
+        if isinstance(scaling, DynamicNTKScaling):
+            seq_len = torch.clamp(positions.max() + 1, min=scaling.trained_len)
+            growth = scaling.factor * seq_len / scaling.trained_len - (scaling.factor - 1)
+            return (self.theta * growth ** (self.width / (self.width - 2))) ** -exponent
+        plain = self.theta**-exponent
+        if isinstance(scaling, LinearScaling):
+            return plain / scaling.factor
+        if isinstance(scaling, ByPartsScaling):
+            turns = plain * scaling.trained_len / (2 * math.pi)
+            kept = (turns - scaling.low_factor) / (scaling.high_factor - scaling.low_factor)
+            return _blended(plain, scaling.factor, kept.clamp(0, 1))
+        if isinstance(scaling, YarnScaling):
+            fast, slow = (
+                self._pair_that_turns(turns, scaling.trained_len)
+                for turns in (scaling.fast_turns, scaling.slow_turns)
+            )
+            first, last = max(math.floor(fast), 0), min(math.ceil(slow), self.width - 1)
+            pair = torch.arange(self.width // 2, device=positions.device)
+            kept = 1 - ((pair - first) / max(last - first, 1e-3)).clamp(0, 1)
+            return _blended(plain, scaling.factor, kept)
+        return plain
+
+    def _pair_that_turns(self, turns: float, seq_len: int) -> float:
+        """The number of the pair that turns so often within a sequence, a fraction."""
+        return self.width * math.log(seq_len / (turns * 2 * math.pi)) / (2 * math.log(self.theta))
+
+
+def _blended(
+    plain: Float[Tensor, " pairs"], factor: float, kept: Float[Tensor, " pairs"]
+) -> Float[Tensor, " pairs"]:
+    """Frequencies kept by a share, and divided by a factor by the rest of it."""
+    return plain * kept + plain / factor * (1 - kept)
+
+
+def _gain(scaling: object) -> float:
+    """What YaRN multiplies queries and keys by (Peng et al. 2023, section 3.4)."""
+    if not isinstance(scaling, YarnScaling):
+        return 1.0
+    return scaling.gain or (0.1 * math.log(scaling.factor) + 1 if scaling.factor > 1 else 1.0)
+
+
+def alibi_slopes(n_heads: int) -> list[float]:
+    """How fast the scores of each head fall: a geometric series from 2^(-8/n) on (Press et al. 2022).
+
+    Where the number of heads is no power of two, the next lower one has its series, and the heads beyond
+    it have every other number of the series of twice as many.
+    """
+    lower = 2 ** math.floor(math.log2(n_heads))
+    slopes = [2 ** (-8 * (head + 1) / lower) for head in range(lower)]
+    between = [2 ** (-4 * (head + 1) / lower) for head in range(2 * lower)]
+    return slopes + between[0::2][: n_heads - lower]
+
+
+def alibi(n_heads: int, n_query: int, n_key: int, device: torch.device) -> Float[Tensor, "1 heads query key"]:
+    """What ALiBi adds to the scores; the queries are the last positions of the keys'."""
+    key = torch.arange(n_key, device=device)
+    distance = (key[n_key - n_query :, None] - key).abs()
+    slopes = torch.tensor(alibi_slopes(n_heads), device=device)
+    return -slopes[None, :, None, None] * distance
+
+
+def sinusoids(positions: Int[Tensor, "*batch seq"], d_model: int) -> Float[Tensor, "*batch seq d_model"]:
+    """A vector for each position, sines in the first half and cosines in the second.
+
+    The wavelengths grow from 2 pi to 10000 * 2 pi (Vaswani et al. 2017, section 3.5; there sines and cosines
+    take turns).
+    """
+    exponent = torch.arange(0, d_model, 2, device=positions.device) / d_model
+    angle = positions[..., None] * 10_000.0**-exponent
+    return torch.cat((angle.sin(), angle.cos()), dim=-1)

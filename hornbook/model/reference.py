@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from hornbook.model.config import ModelConfig
+from hornbook.model.config import ModelConfig, RotaryConfig
 
 
 def attend(
@@ -23,18 +23,28 @@ def attend(
     k: Float[Tensor, "kv_heads key head_dim"],
     v: Float[Tensor, "kv_heads key head_dim"],
     seen: Bool[Tensor, "query key"],
+    *,
+    scale: float | None = None,
+    softcap: float | None = None,
+    bias: Float[Tensor, "heads query key"] | None = None,
 ) -> Float[Tensor, "heads query head_dim"]:
     """Each query asks every key it may see how well they agree, and takes that share of its value.
 
     Scaled dot-product attention (Vaswani et al. 2017, equation 1). Several query heads may share one
-    key and value head: head h uses number h // (heads / kv_heads) (Ainslie et al. 2023).
+    key and value head: head h uses number h // (heads / kv_heads) (Ainslie et al. 2023). A score may be
+    scaled otherwise than by 1 / sqrt(head_dim), bent to stay below a cap, and have something added.
     """
     n_heads, n_query, head_dim = q.shape
     group = n_heads // k.size(0)
+    scale = 1 / math.sqrt(head_dim) if scale is None else scale
     mixed = torch.zeros_like(q)
     for h in range(n_heads):
         for i in range(n_query):
-            scores = torch.stack([q[h, i] @ key / math.sqrt(head_dim) for key in k[h // group]])
+            scores = torch.stack([scale * (q[h, i] @ key) for key in k[h // group]])
+            if softcap is not None:
+                scores = softcap * torch.tanh(scores / softcap)
+            if bias is not None:
+                scores = scores + bias[h, i]
             scores[~seen[i]] = -math.inf
             shares = softmax(scores)
             for share, value in zip(shares, v[h // group], strict=True):
@@ -96,7 +106,7 @@ def decoder(
             .transpose(0, 1)
             for name in "qkv"
         ]
-        assert block.attention.position is not None
+        assert isinstance(block.attention.position, RotaryConfig)
         theta = block.attention.position.theta
         q = rotate(rms_norm(heads[0], own["attention.layer.q_norm.weight"], eps), theta)
         k = rotate(rms_norm(heads[1], own["attention.layer.k_norm.weight"], eps), theta)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from hornbook.model.config import (
+    AlibiConfig,
     AttentionConfig,
     BlockConfig,
     EmbeddingConfig,
@@ -20,13 +21,18 @@ from hornbook.model.config import (
     LearnedPositionConfig,
     ModelConfig,
     NormSlotsConfig,
+    ParallelWiring,
     RMSNormConfig,
     RotaryConfig,
+    SinusoidalPositionConfig,
+    UnitOffsetRMSNormConfig,
+    YarnScaling,
 )
 from hornbook.model.models import CausalLM
 
 RMS = RMSNormConfig()
 LAYER = LayerNormConfig()
+UNIT = UnitOffsetRMSNormConfig()
 
 
 def block(attention: dict[str, Any] | None = None, **fields: Any) -> BlockConfig:
@@ -74,6 +80,25 @@ CONFIGS: dict[str, ModelConfig] = {
         head=HeadConfig(bias=True),
     ),
     "no positions": model_config(block({"position": None})),
+    "distance": model_config(block({"position": AlibiConfig(), "n_heads": 4})),
+    "sinusoids": model_config(
+        block({"position": None}),
+        embedding=EmbeddingConfig(position=SinusoidalPositionConfig(), scale=4.0),
+        head=HeadConfig(scale=0.5, softcap=3.0),
+    ),
+    "bent scores": model_config(
+        block({"scale": 0.7, "softcap": 2.0, "qk_norm": UNIT}, norms=NormSlotsConfig(input=UNIT, output=UNIT))
+    ),
+    "partly turned": model_config(
+        block({"position": RotaryConfig(width=4, scaling=YarnScaling(factor=4.0, trained_len=8))})
+    ),
+    "side by side": model_config(block(wiring=ParallelWiring())),
+    "side by side, one norm": model_config(
+        block(wiring=ParallelWiring(norm=LAYER), norms=NormSlotsConfig(output=RMS))
+    ),
+    "all heads normalised": model_config(
+        block({"n_heads": 4, "n_kv_heads": 2, "qk_norm": RMS, "qk_norm_over": "all heads"})
+    ),
 }
 
 

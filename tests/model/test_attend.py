@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -40,25 +41,42 @@ def random_heads(heads: tuple[int, int], lengths: tuple[int, int]) -> list[torch
     return [torch.randn(BATCH, h, n, HEAD_DIM, generator=generator) for h, n in sizes]
 
 
-def by_products(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask) -> torch.Tensor:
-    return attend_by_products(q, k, v, mask.dense(q.size(2), k.size(2), q.device))
+def by_products(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Mask, **scoring: Any
+) -> torch.Tensor:
+    return attend_by_products(q, k, v, mask.dense(q.size(2), k.size(2), q.device), **scoring)
+
+
+SCORINGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "scale": {"scale": 0.9},
+    "softcap": {"softcap": 0.7},
+    "bias": {"bias": True},
+    "all three": {"scale": 1.5, "softcap": 0.5, "bias": True},
+}
 
 
 @pytest.mark.parametrize("kernel", [attend, by_products])
+@pytest.mark.parametrize("scoring", SCORINGS)
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize(("heads", "lengths"), list(itertools.product(HEADS, LENGTHS)))
 def test_attend_is_the_reference(
     heads: tuple[int, int],
     lengths: tuple[int, int],
     condition: str,
+    scoring: str,
     kernel: Callable[..., torch.Tensor],
 ) -> None:
     q, k, v = random_heads(heads, lengths)
     mask = mask_for(condition, lengths[1])
-    mixed = kernel(q, k, v, mask)
+    how = dict(SCORINGS[scoring])
+    bias = torch.randn(heads[0], *lengths, generator=torch.Generator().manual_seed(7))
+    ours = how | {"bias": bias[None]} if "bias" in how else how
+    theirs = how | {"bias": bias} if "bias" in how else how
+    mixed = kernel(q, k, v, mask, **ours)
     seen = mask.dense(*lengths, q.device).expand(BATCH, 1, *lengths)[:, 0]
     for row in range(BATCH):
-        wanted = reference.attend(q[row], k[row], v[row], seen[row])
+        wanted = reference.attend(q[row], k[row], v[row], seen[row], **theirs)
         looking = seen[row].any(-1)  # what a query gets that may see nothing is nobody's business
         torch.testing.assert_close(mixed[row][:, looking], wanted[:, looking], atol=1e-5, rtol=1e-5)
     assert seen.any(), "a mask that lets nobody look proves nothing"
