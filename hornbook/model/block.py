@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from hornbook.model.attention import Attention
 from hornbook.model.cache import LayerCache
 from hornbook.model.config import BlockConfig, NormSlotsConfig, ParallelWiring
-from hornbook.model.feed_forward import FeedForward
 from hornbook.model.mask import Mask
+from hornbook.model.mixture import build_positionwise
 from hornbook.model.norm import build_norm
 
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -50,8 +50,9 @@ class Block(nn.Module):
     def __init__(self, config: BlockConfig, d_model: int, head_dim: int) -> None:
         super().__init__()
         self.window = config.attention.window
+        self.sparse = config.attention.sparse
         attention = Attention(config.attention, d_model, head_dim)
-        feed_forward = FeedForward(config.feed_forward, d_model)
+        feed_forward = build_positionwise(config.feed_forward, d_model)
         self.attention = Residual(attention, config.norms, d_model, config.dropout)
         self.feed_forward = Residual(feed_forward, config.norms, d_model, config.dropout)
         self.parallel = isinstance(config.wiring, ParallelWiring)
@@ -67,6 +68,7 @@ class Block(nn.Module):
         cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         own = mask if self.window is None else mask.narrowed(self.window)
+        own = own if self.sparse is None else own.thinned(self.sparse)
         if not self.parallel:
             return self.feed_forward(self.attention(x, own, positions, cache))
         same = self.norm(x)

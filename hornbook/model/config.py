@@ -7,10 +7,11 @@ that is absent is `None`. Impossible combinations are refused here, before any w
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Discriminator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Tag
 
 from hornbook.base.config import Config
 
@@ -147,6 +148,59 @@ class AlibiConfig(Config):
 PositionConfig = Annotated[RotaryConfig | AlibiConfig, Field(discriminator="kind")]
 
 
+class StridedConfig(Config):
+    """A query sees the positions just before it, and every stride-th one further back.
+
+    Key j is seen from query i where i - j < stride or stride divides i - j (Child et al. 2019, section 4.3:
+    the union of its two sets, which every head sees; the paper's "merged head"). Where a mask is not causal,
+    distances count in both directions.
+    """
+
+    kind: Literal["strided"] = "strided"
+    stride: PositiveInt
+    """How many positions back are all seen, itself included, and how far apart the others are."""
+
+
+class FixedConfig(Config):
+    """A query sees its own block, and the last positions of every block, which can sum their block up.
+
+    Key j is seen from query i where both are in one block or j is among the last `n_summary` positions of its
+    block (Child et al. 2019, section 4.3: the union of its two sets, in every head). Under a causal mask
+    these are the blocks before. Blocks are counted from the start of the row, whatever documents it holds.
+    """
+
+    kind: Literal["fixed"] = "fixed"
+    block: PositiveInt
+    """Positions in a block (the paper's stride)."""
+    n_summary: PositiveInt
+    """How many positions at the end of a block all later ones see (the paper's c)."""
+
+    @pydantic.model_validator(mode="after")
+    def _fits_a_block(self) -> FixedConfig:
+        if self.n_summary > self.block:
+            raise ValueError(f"n_summary {self.n_summary} is more than a block of {self.block} holds")
+        return self
+
+
+class BlockLocalConfig(Config):
+    """A query sees its own block and the one before it, and the first positions of all.
+
+    Key j is seen from query i where their blocks are the same or next to one another, or where one of the two
+    is among the first `n_global` positions: the window and the global tokens of Beltagy et al. 2020 and Zaheer
+    et al. 2020, in whole blocks. Where a mask is not causal, the block after is seen too, and the first
+    positions see everything. Blocks are counted from the start of the row, whatever documents it holds.
+    """
+
+    kind: Literal["block_local"] = "block_local"
+    block: PositiveInt
+    """Positions in a block."""
+    n_global: NonNegativeInt = 0
+    """How many positions at the start of the row all others see."""
+
+
+SparseConfig = Annotated[StridedConfig | FixedConfig | BlockLocalConfig, Field(discriminator="kind")]
+
+
 class AttentionConfig(Config):
     """Multi-head attention; fewer key and value heads than query heads make it grouped-query."""
 
@@ -172,6 +226,8 @@ class AttentionConfig(Config):
     """Whether the output projection has a bias."""
     window: PositiveInt | None = None
     """How many positions back a query sees, itself included; None: all."""
+    sparse: SparseConfig | None = None
+    """Which of the positions a query sees, by a fixed pattern; None: all that the mask lets it see."""
     dropout: Share = 0.0
     """Share of the attention weights that is zeroed in training."""
 
@@ -188,6 +244,7 @@ class AttentionConfig(Config):
 class FeedForwardConfig(Config):
     """Two projections around an activation; gated, a third one multiplies it (Shazeer 2020)."""
 
+    kind: Literal["dense"] = "dense"
     d_ff: PositiveInt
     """Inner width."""
     activation: Activation = "silu"
@@ -196,6 +253,53 @@ class FeedForwardConfig(Config):
     """Whether the activation gates a second up-projection (SwiGLU and kin)."""
     bias: bool = False
     """Whether the projections have a bias."""
+
+
+class SharedExpertConfig(Config):
+    """An expert that every token goes through, beside those that are chosen for it (Dai et al. 2024)."""
+
+    expert: FeedForwardConfig
+    """The expert."""
+    gate: Literal["open", "sigmoid"] = "open"
+    """Whether its output is added as it is, or times a learned sigmoid of the token."""
+
+
+class MixtureConfig(Config):
+    """Many feed-forward parts, of which a router chooses a few for each token (Shazeer et al. 2017)."""
+
+    kind: Literal["mixture"] = "mixture"
+    expert: FeedForwardConfig
+    """One expert; all have the same numbers."""
+    n_experts: PositiveInt
+    """Experts to choose from."""
+    n_chosen: PositiveInt
+    """Experts that a token goes through, those of the greatest probability."""
+    normalise: bool = True
+    """Whether the chosen probabilities are made to sum to one before they weigh the outputs."""
+    shared: SharedExpertConfig | None = None
+    """An expert for every token; None: none."""
+    balance: NonNegativeFloat = 0.01
+    """Weight of the loss that keeps the experts evenly used, beside a loss in nats per prediction."""
+
+    @pydantic.model_validator(mode="after")
+    def _enough_to_choose(self) -> MixtureConfig:
+        if self.n_chosen > self.n_experts:
+            raise ValueError(f"n_chosen {self.n_chosen} is more than n_experts {self.n_experts}")
+        return self
+
+
+def _kind_or_dense(value: Any) -> str:
+    """The kind of a feed-forward part; there was one kind once, and it was not written down."""
+    if isinstance(value, Mapping):
+        return str(value.get("kind", "dense"))
+    return str(getattr(value, "kind", "dense"))
+
+
+PositionwiseConfig = Annotated[
+    Annotated[FeedForwardConfig, Tag("dense")] | Annotated[MixtureConfig, Tag("mixture")],
+    Discriminator(_kind_or_dense),
+]
+"""What works on each position for itself."""
 
 
 class NormSlotsConfig(Config):
@@ -231,8 +335,8 @@ class BlockConfig(Config):
 
     attention: AttentionConfig
     """The attention part."""
-    feed_forward: FeedForwardConfig
-    """The feed-forward part."""
+    feed_forward: PositionwiseConfig
+    """The feed-forward part, or a mixture of them."""
     norms: NormSlotsConfig = NormSlotsConfig(input=RMSNormConfig())
     """Norm slots of both branches."""
     wiring: Wiring = SequentialWiring()

@@ -29,7 +29,7 @@ class FeedForward(nn.Module):
         self.gate = nn.Linear(d_model, config.d_ff, bias=config.bias) if config.gated else None
         self.down = nn.Linear(config.d_ff, d_model, bias=config.bias)
 
-    def forward(self, x: Float[Tensor, "batch seq d_model"]) -> Float[Tensor, "batch seq d_model"]:
+    def forward(self, x: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_model"]:
         if self.gate is None:
             return self.down(self.activation(self.up(x)))
         return self.down(self.activation(self.gate(x)) * self.up(x))

@@ -1,7 +1,7 @@
 """Which position may look at which: a structured value, never a bare tensor passed around.
 
-A `Mask` says what is meant (causal, a window, padding, documents packed into one row); `dense` spells it
-out as booleans and is the definition that every attention kernel must agree with.
+A `Mask` says what is meant (causal, a window, a sparse pattern, padding, documents packed into one row);
+`dense` spells it out as booleans and is the definition that every attention kernel must agree with.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from hornbook.base.errors import ConfigError
+from hornbook.model.config import FixedConfig, SparseConfig, StridedConfig
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mask:
@@ -21,6 +24,8 @@ class Mask:
     """No position sees a later one."""
     window: int | None = None
     """How many positions back a query sees, itself included."""
+    sparse: SparseConfig | None = None
+    """Which positions a query sees, by a fixed pattern."""
     padding: Bool[Tensor, "batch key"] | None = None
     """True where a key is a real token."""
     documents: Int[Tensor, "batch key"] | None = None
@@ -30,14 +35,24 @@ class Mask:
         """The same mask with a window, unless it has a narrower one already."""
         return replace(self, window=window if self.window is None else min(window, self.window))
 
+    def thinned(self, sparse: SparseConfig) -> Mask:
+        """The same mask with a sparse pattern; two different ones are refused."""
+        if self.sparse is not None and self.sparse != sparse:
+            raise ConfigError(
+                f"the mask has a {self.sparse.kind} pattern, and this layer a {sparse.kind} one of its own; "
+                "leave the pattern to the layers"
+            )
+        return replace(self, sparse=sparse)
+
     def is_plain(self, n_query: int, n_key: int) -> bool:
         """Whether the mask is nothing but "causal" over a square, which kernels do without a tensor."""
-        bare = self.window is None and self.padding is None and self.documents is None
-        return bare and self.causal and n_query == n_key
+        bare = self.window is None and self.sparse is None
+        everywhere = self.padding is None and self.documents is None
+        return bare and everywhere and self.causal and n_query == n_key
 
     def hides_nothing(self, n_query: int, n_key: int) -> bool:
         """Whether every query sees every key: one last query over a cache, or no condition at all."""
-        within = self.window is None or self.window >= n_key
+        within = self.sparse is None and (self.window is None or self.window >= n_key)
         open_ahead = not self.causal or n_query == 1
         return within and open_ahead and self.padding is None and self.documents is None
 
@@ -54,9 +69,24 @@ class Mask:
             seen = seen & (key <= query)
         if self.window is not None:
             seen = seen & (query - key < self.window)
+        if self.sparse is not None:
+            seen = seen & _pattern(self.sparse, query, key)
         if self.padding is not None:
             seen = seen & self.padding[:, None, None, :]
         if self.documents is not None:
             own = self.documents[:, n_key - n_query :]
             seen = seen & (own[:, None, :, None] == self.documents[:, None, None, :])
         return seen
+
+
+def _pattern(
+    sparse: SparseConfig, query: Int[Tensor, "query 1"], key: Int[Tensor, " key"]
+) -> Bool[Tensor, "query key"]:
+    """True where a pattern lets a query see a key, for positions in a row."""
+    if isinstance(sparse, StridedConfig):
+        distance = (query - key).abs()
+        return (distance < sparse.stride) | (distance % sparse.stride == 0)
+    apart = (query // sparse.block - key // sparse.block).abs()
+    if isinstance(sparse, FixedConfig):
+        return (apart == 0) | (key % sparse.block >= sparse.block - sparse.n_summary)
+    return (apart <= 1) | (key < sparse.n_global) | (query < sparse.n_global)

@@ -1,0 +1,123 @@
+"""Words that several families share: names of activations, and of rotary positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbook.model.config import (
+    Activation,
+    ByPartsScaling,
+    DynamicNTKScaling,
+    LinearScaling,
+    RotaryConfig,
+    RotaryScaling,
+    YarnScaling,
+)
+from hornbook.model.families.family import CannotHold
+from hornbook.model.families.reading import Reading
+
+ACTIVATIONS: dict[str, Activation] = {
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu": "gelu",
+    "relu": "relu",
+    "relu2": "relu_squared",
+    "silu": "silu",
+    "swish": "silu",
+}
+"""The activations that transformers has under other names, or several."""
+
+
+def activation_name(activation: Activation) -> str:
+    """Their name of an activation."""
+    return next(theirs for theirs, ours in ACTIVATIONS.items() if ours == activation)
+
+
+def read_rotary(theirs: Reading, max_seq_len: int, head_dim: int, theta: float = 10_000.0) -> RotaryConfig:
+    """Rotary positions, by the attribute `rope_parameters`, or by `rope_theta` and `rope_scaling`."""
+    parameters = dict(theirs.take("rope_parameters", {})) or dict(theirs.take("rope_scaling", {}))
+    theta = parameters.pop("rope_theta", theirs.take("rope_theta", theta))
+    share = parameters.pop("partial_rotary_factor", theirs.take("partial_rotary_factor", 1.0))
+    theirs.take("rope_parameters", None), theirs.take("rope_scaling", None)
+    return rotary_of(theirs, parameters, theta, max_seq_len, int(head_dim * share) if share < 1 else None)
+
+
+def rotary_of(
+    theirs: Reading, parameters: dict[str, Any], theta: float, max_seq_len: int, width: int | None
+) -> RotaryConfig:
+    """Rotary positions from their parameters, each of which must be understood."""
+    parameters = dict(parameters)
+    kind = parameters.pop("rope_type", parameters.pop("type", "default"))
+    parameters.pop("type", None)
+    scaling: RotaryScaling | None = None
+    if kind == "linear":
+        scaling = LinearScaling(factor=parameters.pop("factor"))
+    elif kind == "dynamic":
+        trained_len = parameters.pop("original_max_position_embeddings", None) or max_seq_len
+        scaling = DynamicNTKScaling(factor=parameters.pop("factor"), trained_len=trained_len)
+    elif kind == "llama3":
+        scaling = ByPartsScaling(
+            factor=parameters.pop("factor"),
+            low_factor=parameters.pop("low_freq_factor"),
+            high_factor=parameters.pop("high_freq_factor"),
+            trained_len=parameters.pop("original_max_position_embeddings"),
+        )
+    elif kind == "yarn":
+        scaling = YarnScaling(
+            factor=parameters.pop("factor"),
+            trained_len=parameters.pop("original_max_position_embeddings", None) or max_seq_len,
+            fast_turns=parameters.pop("beta_fast", None) or 32.0,
+            slow_turns=parameters.pop("beta_slow", None) or 1.0,
+            gain=parameters.pop("attention_factor", None),
+        )
+    elif kind != "default":
+        raise theirs.refusal("rope_type", kind, "known are default, linear, dynamic, llama3 and yarn")
+    left = {name: value for name, value in parameters.items() if value is not None}
+    if left:
+        raise theirs.refusal("rope_parameters", left, "these are not understood here")
+    return RotaryConfig(theta=theta, width=width, scaling=scaling)
+
+
+def rotary_parameters(position: RotaryConfig) -> dict[str, Any]:
+    """Their parameters of rotary positions, the base and the share of a head aside."""
+    match position.scaling:
+        case None:
+            return {"rope_type": "default"}
+        case LinearScaling(factor=factor):
+            return {"rope_type": "linear", "factor": factor}
+        case DynamicNTKScaling(factor=factor, trained_len=trained_len):
+            return {
+                "rope_type": "dynamic",
+                "factor": factor,
+                "original_max_position_embeddings": trained_len,
+            }
+        case ByPartsScaling() as scaling:
+            return {
+                "rope_type": "llama3",
+                "factor": scaling.factor,
+                "low_freq_factor": scaling.low_factor,
+                "high_freq_factor": scaling.high_factor,
+                "original_max_position_embeddings": scaling.trained_len,
+            }
+        case YarnScaling() as scaling:
+            parameters = {
+                "rope_type": "yarn",
+                "factor": scaling.factor,
+                "original_max_position_embeddings": scaling.trained_len,
+                "beta_fast": scaling.fast_turns,
+                "beta_slow": scaling.slow_turns,
+            }
+            return parameters if scaling.gain is None else {**parameters, "attention_factor": scaling.gain}
+    raise CannotHold("no such rotary positions")
+
+
+def written_rotary(position: RotaryConfig, head_dim: int) -> dict[str, Any]:
+    """The attributes that tell rotary positions, in the spelling that every version reads."""
+    parameters = rotary_parameters(position)
+    attributes: dict[str, Any] = {"rope_theta": position.theta}
+    if parameters != {"rope_type": "default"}:
+        attributes["rope_scaling"] = parameters
+    if position.width is not None:
+        attributes["partial_rotary_factor"] = position.width / head_dim
+    return attributes

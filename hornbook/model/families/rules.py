@@ -1,0 +1,151 @@
+"""Rules for tensors: which of theirs make which of ours, and the way back.
+
+A rule names tensors of both sides by patterns such as `blocks.{layer}.attention.layer.q.{end}`, where a name
+in braces stands for a number, or for `weight` or `bias`. What stands for it is read off our names, so a rule
+applies as often as the model has such tensors. Layouts are undone on the way in and redone on the way out,
+so that the core has one layout.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hornbook.base.errors import ConfigError
+
+Change = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+MOST_NAMED = 5
+"""So many names of tensors are listed in an error."""
+
+
+def _as_they_are(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    return tensors
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Some tensors of ours, some of theirs, and the change of layout between them."""
+
+    ours: tuple[str, ...]
+    theirs: tuple[str, ...]
+    to_ours: Change = _as_they_are
+    to_theirs: Change = _as_they_are
+
+    def instances(self, names: Iterable[str]) -> Iterator[tuple[list[str], list[str]]]:
+        """The names of both sides, for each of our names that the first pattern fits."""
+        pattern = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>\\w+)", re.escape(self.ours[0])))
+        for name in names:
+            if found := pattern.fullmatch(name):
+                values = found.groupdict()
+                yield (
+                    [each.format(**values) for each in self.ours],
+                    [each.format(**values) for each in self.theirs],
+                )
+
+
+def same(ours: str, theirs: str) -> Rule:
+    """A tensor under another name."""
+    return Rule((ours,), (theirs,))
+
+
+def transposed(ours: str, theirs: str) -> Rule:
+    """A matrix that they keep as [in, out]; a bias is the same."""
+    return Rule((ours,), (theirs,), _transpose, _transpose)
+
+
+def _transpose(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    return [tensor.t().contiguous() for tensor in tensors]
+
+
+def joined(ours: Sequence[str], theirs: str, is_transposed: bool = False) -> Rule:
+    """Matrices that they keep as one, the rows of the first on top; all are equally tall."""
+
+    def split(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        whole = _transpose(tensors)[0] if is_transposed else tensors[0]
+        return [part.contiguous() for part in whole.chunk(len(ours))]
+
+    def join(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        whole = [torch.cat(list(tensors))]
+        return _transpose(whole) if is_transposed else whole
+
+    return Rule(tuple(ours), (theirs,), split, join)
+
+
+def joined_by_head(ours: Sequence[str], theirs: str, head_dim: int) -> Rule:
+    """Matrices that they keep as one, head by head: the rows of each matrix for the first head, then on."""
+
+    def split(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        by_head = tensors[0].unflatten(0, (-1, len(ours), head_dim))
+        return [part.flatten(0, 1).contiguous() for part in by_head.unbind(1)]
+
+    def join(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        by_head = [tensor.unflatten(0, (-1, head_dim)) for tensor in tensors]
+        return [torch.stack(by_head, dim=1).flatten(0, 2)]
+
+    return Rule(tuple(ours), (theirs,), split, join)
+
+
+def rotary_in_turns(ours: str, theirs: str, head_dim: int, width: int) -> Rule:
+    """Rows of queries or keys whose rotary pairs are neighbours there, and a half apart here.
+
+    `width` rows of each head are turned, the first ones.
+    """
+    turned = torch.arange(width).unflatten(0, (-1, 2)).T.flatten()
+    order = torch.cat((turned, torch.arange(width, head_dim)))
+
+    def rearranged(order: Tensor) -> Change:
+        return lambda tensors: [tensors[0].unflatten(0, (-1, head_dim))[:, order].flatten(0, 1)]
+
+    return Rule((ours,), (theirs,), rearranged(order), rearranged(order.argsort()))
+
+
+def to_ours(
+    theirs: Mapping[str, Tensor], names: Iterable[str], rules: Iterable[Rule], ignored: str, origin: str
+) -> dict[str, Tensor]:
+    """Carry tensors over to our names.
+
+    A tensor of ours that no rule makes, one of theirs that is missing, and one that is left over, unless the
+    regular expression `ignored` fits its name, are errors.
+    """
+    wanted, made = set(names), dict[str, Tensor]()
+    used: set[str] = set()
+    missing: set[str] = set()
+    for rule in rules:
+        for own, foreign in rule.instances(sorted(wanted)):
+            missing.update(name for name in foreign if name not in theirs)
+            if missing.isdisjoint(foreign):
+                made.update(zip(own, rule.to_ours([theirs[name] for name in foreign]), strict=True))
+                used.update(foreign)
+    if missing:
+        raise ConfigError(f"{origin} lacks tensors: {_listed(missing)}")
+    if unmade := wanted - made.keys():
+        raise ConfigError(f"{origin}: no rule of its family makes {_listed(unmade)}")
+    if left := {name for name in theirs.keys() - used if not re.fullmatch(ignored, name)}:
+        raise ConfigError(
+            f"{origin} has tensors that a model of this configuration does not: {_listed(left)}"
+        )
+    return made
+
+
+def to_theirs(ours: Mapping[str, Tensor], rules: Iterable[Rule]) -> dict[str, Tensor]:
+    """Carry our tensors over to their names."""
+    made: dict[str, Tensor] = {}
+    used: set[str] = set()
+    for rule in rules:
+        for own, foreign in rule.instances(sorted(ours)):
+            made.update(zip(foreign, rule.to_theirs([ours[name] for name in own]), strict=True))
+            used.update(own)
+    if unused := ours.keys() - used:
+        raise ConfigError(f"no rule of the family carries {_listed(unused)}")
+    return made
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Some names, and how many more."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - MOST_NAMED} more" if len(ordered) > MOST_NAMED else ""
+    return ", ".join(ordered[:MOST_NAMED]) + more
