@@ -21,7 +21,7 @@ PINNED := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test check lint types format surface clean interpreter
+.PHONY: help quickstart test check lint types format surface families clean interpreter
 
 help:
 	@echo 'make quickstart   build a language model from nothing (MINUTES=n, ARGS="--text folder")'
@@ -29,6 +29,7 @@ help:
 	@echo 'make test         lint, types and all tests'
 	@echo 'make format       put the source in the house style'
 	@echo 'make surface      freeze the public surface as it stands'
+	@echo 'make families     measure how close published models come, into docs/families.md'
 	@echo 'make clean        delete the environment and the caches; runs are kept'
 
 quickstart: $(VENV)/.installed
@@ -53,6 +54,9 @@ format: $(VENV)/.installed-dev
 
 surface: $(VENV)/.installed-dev
 	@PYTHONPATH=tests $(VENV)/bin/python -m architecture.surface
+
+families: $(VENV)/.installed-dev
+	@PYTHONPATH=tests $(VENV)/bin/python -m checkpoint.families_table
 
 clean:
 	@test ! -e $(VENV)/.created || rm -rf $(VENV)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hornbook.recipes.road import train as train
     from hornbook.tokenizer.tokenizer import Tokenizer as Tokenizer
     from hornbook.train.config import RunConfig as RunConfig
+    from hornbook.train.exchange import export as export
+    from hornbook.train.exchange import import_hf as import_hf
     from hornbook.train.run import Run as Run
     from hornbook.train.run import load as load
 
@@ -37,6 +39,8 @@ _HOMES = {
     "RunConfig": "hornbook.train.config",
     "Tokenizer": "hornbook.tokenizer.tokenizer",
     "build_corpus": "hornbook.corpus.pipeline",
+    "export": "hornbook.train.exchange",
+    "import_hf": "hornbook.train.exchange",
     "load": "hornbook.train.run",
     "train": "hornbook.recipes.road",
 }
@@ -50,6 +54,8 @@ __all__ = [
     "Tokenizer",
     "__version__",
     "build_corpus",
+    "export",
+    "import_hf",
     "load",
     "train",
 ]

@@ -1,4 +1,4 @@
-"""The commands and Python examples of the README and of the tokenizer's page: they run, or at least parse.
+"""The commands and Python examples of the README and of pages with examples: they run, or at least parse.
 
 Commands that read `runs/quickstart` run on a tiny run in its place, and those that read `my-texts/` on tiny
 texts; those that would train for minutes are only parsed; `make`, `pip` and the checks are looked up in the
@@ -18,11 +18,11 @@ from recipes.tiny_runs import ROOT, home, hornbook
 
 from hornbook.cli.main import app
 
-DOCUMENTS = ("README.md", "docs/tokenizer.md")
+DOCUMENTS = ("README.md", "docs/tokenizer.md", "docs/families.md")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 FOLDER = "runs/quickstart"
 TEXTS = "my-texts/"
-CHEAP = {"generate", "chat", "show", "tokenizer"}
+CHEAP = {"generate", "chat", "show", "tokenizer", "export", "import"}
 OTHER_PROGRAMS = {"python", "python3", "pip", "ruff", "mypy", "pytest", "git", "cd", "source", "open"}
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS)

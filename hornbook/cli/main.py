@@ -226,3 +226,43 @@ def show(
     from hornbook.cli.show import show_config
 
     show_config(what, overrides or [])
+
+
+@app.command(
+    "import",
+    epilog=examples(
+        "hornbook import SmolLM2-135M --out runs/smol", "hornbook import out/quickstart --out runs/back"
+    ),
+)
+def import_(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="A model of Hugging Face on this machine, in safetensors."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The run folder to make.")],
+) -> None:
+    """Make a run of a published model."""
+    from hornbook.cli.exchange import bring_in
+
+    bring_in(folder, out)
+
+
+@app.command(
+    epilog=examples(
+        "hornbook export runs/quickstart --out out/quickstart",
+        "hornbook export runs/smol --out out/smol --family llama",
+    )
+)
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to make.")],
+    format: Annotated[str, typer.Option(metavar="FORMAT", help="hf: a folder of Hugging Face.")] = "hf",
+    family: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The published family to write it as (the first that fits)."),
+    ] = None,
+) -> None:
+    """Write a run for other libraries; it is read again and compared before it is there."""
+    from hornbook.cli.exchange import send_out
+
+    send_out(run, out, format, family)

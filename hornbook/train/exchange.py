@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
 from hornbook.base.config import to_dict
 from hornbook.base.errors import ConfigError
@@ -60,7 +59,7 @@ def import_hf(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None
 def export(
     run: Run | str | os.PathLike[str],
     out: str | os.PathLike[str],
-    format: Literal["hf"] = "hf",
+    format: str = "hf",
     family: str | None = None,
 ) -> str:
     """Write a run as a folder that other libraries read; return the family it was written as.
