@@ -186,9 +186,9 @@ class BlockLocalConfig(Config):
     """A query sees its own block and the one before it, and the first positions of all.
 
     Key j is seen from query i where their blocks are the same or next to one another, or where one of the two
-    is among the first `n_global` positions: the window and the global tokens of Beltagy et al. 2020 and Zaheer
-    et al. 2020, in whole blocks. Where a mask is not causal, the block after is seen too, and the first
-    positions see everything. Blocks are counted from the start of the row, whatever documents it holds.
+    is among the first `n_global` positions: the window and the global tokens of Beltagy et al. 2020 and
+    Zaheer et al. 2020, in whole blocks. Where a mask is not causal, the block after is seen too, and the
+    first positions see everything. Blocks are counted from the start of the row, whatever documents it holds.
     """
 
     kind: Literal["block_local"] = "block_local"

@@ -5,8 +5,7 @@ their outputs are added, weighed by it. No token is dropped and no expert has a 
 2022): the tokens are sorted by expert, and each expert takes its own, however many there are.
 
 Experts are modules of their own, not slices of one large tensor: so a weight has the name, the shape, the
-start and the optimizer that it would have in a dense model, and one token at a time touches the weights of
-its own experts only. benchmarks are the judge of that on each device; on a CPU a grouped product was no faster.
+start and the optimizer that it would have in a dense model.
 
 A router that is left alone sends more and more tokens to the experts that happen to be good already.
 `balance_loss` works against it. It is no part of a forward pass: an objective opens `watched_balance` around

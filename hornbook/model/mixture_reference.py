@@ -27,7 +27,7 @@ def mixture(
     for t, token in enumerate(x):
         likely = softmax(weights["router.weight"] @ token)
         best = most_likely(likely, n_chosen)
-        whole = sum(likely[e].item() for e in best) if normalise else 1.0
+        whole = likely[best].sum() if normalise else 1.0
         for e in best:
             mixed[t] += likely[e] / whole * expert(weights, f"experts.{e}", token)
         if "shared.up.weight" in weights:

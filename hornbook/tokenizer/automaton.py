@@ -7,7 +7,8 @@ characters earlier, or after the last line end of a run of white space. Text bey
 of a text, are left to the functions of `split.py`, which know all rules; tests hold both to the same regular
 expressions.
 
-The rules are written as functions from a state and a kind of character; `table` runs them for all of both.
+The rules are written as functions from a state and a kind of character; `automaton` runs them for all of
+both, and joins every two steps into one.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Compiled code is loaded at the first encoding, not before.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 import re
@@ -116,10 +117,11 @@ class ByteLevel:
 
     def forget(self) -> None:
         """Forget the words met so far. Ids do not depend on them, only speed and memory do."""
-        resting, self._memories = self._memories, []
-        for memory in resting:
-            memory.forget()
-        self._memories.extend(resting)
+        for _ in range(len(self._memories)):
+            with contextlib.suppress(IndexError):  # A thread may have taken the last one meanwhile.
+                memory = self._memories.pop(0)
+                memory.forget()
+                self._memories.append(memory)
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of one id; of a special token, its text."""

@@ -52,9 +52,11 @@ class Memory:
         n_fresh = self.words.enter(texts.chunks, start, ends, self.numbers, self.fresh)
         if n_fresh and self.known is not None:
             n_fresh = self.words.take_over(self.numbers, self.fresh[:n_fresh], self.known)
-        # No word has more ids than bytes, and where it has no entry their count goes before them.
-        if n_fresh and self.n_ids + 2 * (n_bytes := int(ends[-1]) - start) + INLINE > len(self.ids):
-            self.ids = _larger(self.ids, self.n_ids, 2 * (self.n_ids + 2 * n_bytes + INLINE))
+        if n_fresh:
+            # No word has more ids than bytes, and where it has no entry their count goes before them.
+            needed = self.n_ids + 2 * (int(ends[-1]) - start) + INLINE
+            if needed > len(self.ids):
+                self.ids = _larger(self.ids, self.n_ids, 2 * needed)
         return n_fresh
 
     def make_room(self, n_out: int, n_bytes: int) -> None:

@@ -131,12 +131,15 @@ def _rank(merges: Merges, left: Integer, right: Integer) -> Integer:
 
 @jit
 def _fill(merges: Merges, left: Int32s, right: Int32s, ranks: Int64s) -> None:
-    """Enter all merges into the hash table and the sieve, and those of bytes into their own table."""
+    """Enter all merges into the hash table and the sieve, and those of bytes into their own table.
+
+    A pair that is listed twice has its last rank, as in the reference.
+    """
     mask = np.uint64(len(merges.pairs) - 1)
     for merge in range(len(ranks)):
         pair = _pair(left[merge], right[merge])
         slot = _slot(pair, merges)
-        while merges.pairs[slot] != FREE:
+        while merges.pairs[slot] != FREE and merges.pairs[slot] >> RANK_BITS != pair:
             slot = (slot + ONE) & mask
         merges.pairs[slot] = pair << RANK_BITS | np.uint64(ranks[merge])
         byte, bit = _hole(pair, merges)
@@ -176,11 +179,11 @@ def _lanes() -> Lanes:
 
 @jit
 def _used(texts: Texts, merges: Merges, left: Int32s, right: Int32s, ranks: Int64s) -> Bools:
-    """Which merges of a table of ranks are ever done; `texts` are the tokens that the ranks make.
+    """Which merges are ever done; `texts` are the tokens that the ranks make.
 
-    Two tokens merge where their bytes are a token, so most tokens could be made in several ways. But where a
-    token is made, its bytes were merged among themselves alone, and that goes the same way whatever stands
-    around them: the pair they come down to is the one that makes it.
+    By a table of ranks, two tokens merge where their bytes are a token, so most tokens could be made in
+    several ways. But where a token is made, its bytes were merged among themselves alone, and that goes the
+    same way whatever stands around them: the pair they come down to is the one that makes it.
     """
     lanes, parts = _lanes(), np.full((len(texts.bounds), 2), NO_TOKEN, np.int32)
     in_lanes = np.empty(LANES, np.int64)
@@ -217,6 +220,7 @@ def _begin(
         lanes.after[lane, at], lanes.before[lane, at] = at + 1, at - 1
     lanes.tokens[lane, n_bytes], lanes.after[lane, n_bytes] = NO_TOKEN, n_bytes
     lanes.before[lane, 0] = n_bytes
+    # Up to a multiple of 16, since the search for the smallest looks at many at once.
     n_orders = (n_bytes + 15) & ~15
     for at in range(n_bytes - 1):
         rank = merges.byte_ranks[np.int64(data[start + at]) << 8 | np.int64(data[start + at + 1])]
@@ -240,7 +244,8 @@ def _merge_lanes(merges: Merges, lanes: Lanes, n_lanes: Integer) -> Integer:
     """Merge words side by side until each is one token, or has no pair that merges.
 
     Every round does one merge of every word, in three steps through all words, so that what the memory is
-    asked for in one step is there in the next, for many words at once.
+    asked for in one step is there in the next, for many words at once. Return a sum that nobody reads, so
+    that what is only touched is not left out by the compiler.
     """
     tokens, after, before, order, n_orders, n_ids = lanes
     busy, firsts, made = np.arange(LANES), np.empty(LANES, np.int64), np.empty(LANES, np.int32)

@@ -29,14 +29,16 @@ class Numbers:
         self._addresses = _addresses(self._objects)
 
     def list_of(self, ids: Int32s) -> list[int]:
-        """Return ids as a list; an `IndexError` where one is not below the size."""
+        """Return ids, which are below the size, as a list."""
         if len(ids) < FEW:
             numbers: list[int] = ids.tolist()
             return numbers
         return self.lists_of(ids, [len(ids)])[0]
 
     def lists_of(self, ids: Int32s, stops: list[int]) -> list[list[int]]:
-        """Return ids as lists, each up to the next of some places."""
+        """Return ids as lists, each up to the next of some places; an `IndexError` where one is not below the
+        size.
+        """
         lists: list[list[None]] = [[None] * (stop - start) for start, stop in pairwise([0, *stops])]
         if not _fill(_addresses(lists), np.array(stops, np.int64), ids, self._addresses):
             raise IndexError(f"an id is not among 0 to {len(self._objects) - 1}")

@@ -39,7 +39,9 @@ the text and the offset to go on from, and is moved on.
 """
 
 AT_ONCE = 6
-"""How many words one step of a splitter can end."""
+"""The room for word ends that is asked for at a time: two steps of an automaton end at most four words, and a
+function cuts one more.
+"""
 
 APOSTROPHE, BLANK, SLASH = ord("'"), ord(" "), ord("/")
 CASE = 0x20
@@ -260,7 +262,8 @@ def _step(
 def _ascii_words(
     data: Bytes, at: Integer, end: Integer, automaton: Automaton, ends: Int64s, n_words: Integer
 ) -> Integer:
-    """Write where words end by an automaton, up to a byte beyond ASCII or the end; return how many there are.
+    """Write where words end by an automaton, up to a byte beyond ASCII, the end, or the last room; return how
+    many there are.
 
     Two bytes are taken at a time, and no branch depends on the text but for rare ones, since a processor
     cannot foresee words.

@@ -26,7 +26,9 @@ class Vocabulary:
     right: Int32s
     """The second one."""
     ranks: Int32s
-    """When each merge is done: the smallest rank first, among equals the leftmost in the word."""
+    """When each merge is done: the smallest rank first, among equals the leftmost in the word. Merges of
+    equal rank make the same token.
+    """
     pattern: str
     """The regular expression that cuts text into words."""
     special_tokens: Mapping[str, int] = field(default_factory=dict)

@@ -158,7 +158,7 @@ class Texts(NamedTuple):
     data: Bytes
     """The bytes, and PADDING more."""
     chunks: UInt64s
-    """The same memory, eight bytes in one number."""
+    """The same memory: the eight bytes from each offset on as one number, the first one lowest."""
     bounds: Int64s
     """Where each text ends."""
 
@@ -172,7 +172,9 @@ def lay_out(texts: Sequence[bytes]) -> Texts:
 
 
 def _chunks_of(memory: bytes | Bytes | UInt64s) -> UInt64s:
-    """The eight bytes from each offset on as one number, the first one lowest, in the same memory."""
+    """A view of memory as `Texts.chunks`. Its numbers are not aligned, which the processors allow that Numba
+    compiles for.
+    """
     n_bytes = len(memory) if isinstance(memory, bytes) else memory.nbytes
     return np.ndarray(n_bytes - 7, np.uint64, memory, strides=1)
 

@@ -50,7 +50,7 @@ def train_step(
     for micro in batch.split(micro_batch_size or len(batch.tokens)):
         with autocast(device, precision):
             loss: Loss = objective(model, micro.to(device))
-        loss.total.backward()
+        loss.learned.backward()
         total += loss.total.item()
         weight += loss.weight.item()
         n_bytes += loss.n_bytes.item()

@@ -9,6 +9,36 @@ from collections.abc import Callable
 from typing import Any
 
 from checkpoint.published_first import gpt2, llama, qwen3
+from checkpoint.published_gpt import bloom, gpt_neo, gpt_neox, gptj, opt
+from checkpoint.published_llama import (
+    gemma,
+    gemma2,
+    gemma3_text,
+    mistral,
+    mixtral,
+    olmo2,
+    qwen2,
+    qwen3_moe,
+    smollm3,
+)
 
-CASES: dict[str, Callable[[], Any]] = {**gpt2(), **llama(), **qwen3()}
+CASES: dict[str, Callable[[], Any]] = {
+    **gpt2(),
+    **llama(),
+    **qwen3(),
+    **mistral(),
+    **qwen2(),
+    **olmo2(),
+    **smollm3(),
+    **gemma(),
+    **gemma2(),
+    **gemma3_text(),
+    **mixtral(),
+    **qwen3_moe(),
+    **gpt_neo(),
+    **gpt_neox(),
+    **gptj(),
+    **opt(),
+    **bloom(),
+}
 """By family and setting."""

@@ -162,6 +162,8 @@ def edited(folder: Path, out: Path, **attributes: Any) -> Path:
         ({"num_hidden_layers": 2}, ["does not", "model.layers.2."]),
         ({"intermediate_size": 41}, ["shape (40, 24) instead of (41, 24)"]),
         ({"hidden_size": None}, ["lacks 'hidden_size'"]),
+        ({"rope_parameters": {"rope_type": "linear"}}, ["lacks 'factor'"]),
+        ({"num_attention_heads": "four"}, ["wrong kind"]),
         ({"num_key_value_heads": 3}, ["n_kv_heads 3 does not divide n_heads 4"]),
     ],
 )
@@ -207,7 +209,7 @@ def test_a_family_that_cannot_hold_a_model_says_why(pair: Any, tmp_path: Path) -
     with pytest.raises(ConfigError, match="llama cannot hold this model: it has RMS norms"):
         write_model(ours, config, tmp_path / "out", "llama")
     with pytest.raises(ConfigError, match="did you mean 'gpt2'"):
-        write_model(ours, config, tmp_path / "out", "gpt")
+        write_model(ours, config, tmp_path / "out", "gpt-2")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,17 +14,22 @@ from hornbook.model.config import (
     AlibiConfig,
     AttentionConfig,
     BlockConfig,
+    BlockLocalConfig,
     EmbeddingConfig,
     FeedForwardConfig,
+    FixedConfig,
     HeadConfig,
     LayerNormConfig,
     LearnedPositionConfig,
+    MixtureConfig,
     ModelConfig,
     NormSlotsConfig,
     ParallelWiring,
     RMSNormConfig,
     RotaryConfig,
+    SharedExpertConfig,
     SinusoidalPositionConfig,
+    StridedConfig,
     UnitOffsetRMSNormConfig,
     YarnScaling,
 )
@@ -59,6 +64,8 @@ GPT2_LIKE = block(
     feed_forward=FeedForwardConfig(d_ff=24, activation="gelu_tanh", bias=True),
     norms=NormSlotsConfig(input=LAYER),
 )
+
+EXPERT = FeedForwardConfig(d_ff=12, gated=True)
 
 CONFIGS: dict[str, ModelConfig] = {
     "rotary": model_config(),
@@ -98,6 +105,24 @@ CONFIGS: dict[str, ModelConfig] = {
     ),
     "all heads normalised": model_config(
         block({"n_heads": 4, "n_kv_heads": 2, "qk_norm": RMS, "qk_norm_over": "all heads"})
+    ),
+    "strided": model_config(block({"sparse": StridedConfig(stride=3)})),
+    "fixed, windowed": model_config(block({"sparse": FixedConfig(block=4, n_summary=2), "window": 7})),
+    "block-local": model_config(
+        block({"sparse": BlockLocalConfig(block=2, n_global=1), "position": AlibiConfig()}), block()
+    ),
+    "experts": model_config(block(feed_forward=MixtureConfig(expert=EXPERT, n_experts=4, n_chosen=2))),
+    "experts, one shared": model_config(
+        block(
+            feed_forward=MixtureConfig(
+                expert=FeedForwardConfig(d_ff=12, activation="gelu", bias=True),
+                n_experts=3,
+                n_chosen=1,
+                normalise=False,
+                shared=SharedExpertConfig(expert=EXPERT, gate="sigmoid"),
+            )
+        ),
+        block(),
     ),
 }
 

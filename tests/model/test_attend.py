@@ -11,12 +11,14 @@ import torch
 
 from hornbook.model import reference
 from hornbook.model.attend import attend, attend_by_products, prefers_products
+from hornbook.model.config import BlockLocalConfig, FixedConfig, StridedConfig
 from hornbook.model.mask import Mask
 
 BATCH, HEAD_DIM = 2, 4
 HEADS = [(1, 1), (4, 4), (4, 2), (6, 1)]
 LENGTHS = [(1, 1), (1, 6), (3, 6), (6, 6)]
 CONDITIONS = ["causal", "open", "window", "open window", "padding", "documents", "all"]
+CONDITIONS += ["strided", "fixed", "block-local", "open block-local"]
 
 
 def mask_for(name: str, n_key: int) -> Mask:
@@ -32,6 +34,10 @@ def mask_for(name: str, n_key: int) -> Mask:
         "padding": Mask(causal=False, padding=padding),
         "documents": Mask(documents=documents),
         "all": Mask(window=3, padding=padding, documents=documents),
+        "strided": Mask(sparse=StridedConfig(stride=2)),
+        "fixed": Mask(sparse=FixedConfig(block=2, n_summary=1), documents=documents),
+        "block-local": Mask(sparse=BlockLocalConfig(block=2, n_global=1), window=5),
+        "open block-local": Mask(causal=False, sparse=BlockLocalConfig(block=2)),
     }[name]
 
 

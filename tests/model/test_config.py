@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from model.small_models import CONFIGS
+from model.small_models import CONFIGS, EXPERT
 
 from hornbook.base.config import override, parse, to_dict
 from hornbook.base.errors import ConfigError
-from hornbook.model.config import ModelConfig
+from hornbook.model.config import MixtureConfig, ModelConfig
 from hornbook.model.models import CausalLM
 
 
@@ -31,6 +31,22 @@ def test_a_config_survives_json(config: ModelConfig) -> None:
         (["final_norm=rms"], ["final_norm", "rms", "layer_norm"]),
         (["pattern.0.feed_forward.activation=swish"], ["activation", "swish", "silu"]),
         (["n_layers=0", "vocab_size=-1"], ["n_layers", "vocab_size"]),
+        (['pattern.0.attention.sparse={"kind": "strided", "stride": 0}'], ["stride", "greater than 0"]),
+        (
+            ['pattern.0.attention.sparse={"kind": "fixed", "block": 4, "n_summary": 5}'],
+            ["n_summary 5 is more than a block of 4 holds"],
+        ),
+        (
+            ['pattern.0.attention.sparse={"kind": "fixed", "block": 4, "n_summary": 0}'],
+            ["n_summary", "greater than 0"],
+        ),
+        (
+            ['pattern.0.attention.sparse={"kind": "block_local", "block": 4, "n_global": -1}'],
+            ["n_global", "greater than or equal to 0"],
+        ),
+        (["pattern.0.attention.sparse=dilated"], ["sparse", "dilated", "strided"]),
+        (["pattern.0.feed_forward=mixed"], ["feed_forward", "mixed", "did you mean 'mixture'?"]),
+        (["pattern.0.feed_forward.n_chosen=2"], ["n_chosen", "is not in pattern.0.feed_forward"]),
     ],
 )
 def test_mistakes_are_named(assignments: list[str], words: list[str]) -> None:
@@ -49,3 +65,41 @@ def test_the_pattern_repeats_over_the_layers() -> None:
     model = CausalLM(config)
     kinds: list[Any] = [block.window for block in model.blocks]
     assert kinds == [4, None, 4]
+
+
+def with_feed_forward(part: Any) -> dict[str, Any]:
+    """A model as plain data, with this as the feed-forward part of its blocks."""
+    data = to_dict(CONFIGS["rotary"])
+    data["pattern"][0]["feed_forward"] = part
+    return data
+
+
+def test_a_feed_forward_part_without_kind_is_the_dense_one() -> None:
+    """As in every config that was saved before there were mixtures."""
+    plain = {"d_ff": 24, "activation": "silu", "gated": True, "bias": False}
+    assert parse(ModelConfig, with_feed_forward(plain)) == CONFIGS["rotary"]
+    assert parse(ModelConfig, with_feed_forward(plain | {"kind": "dense"})) == CONFIGS["rotary"]
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"d_ff": 0}, ["pattern.0.feed_forward.d_ff", "greater than 0"]),
+        ({"d_f": 24}, ["pattern.0.feed_forward.d_f'", "did you mean 'd_ff'?"]),
+        ({"kind": "mixtur", "d_ff": 24}, ["pattern.0.feed_forward", "did you mean 'mixture'?"]),
+        ({"kind": "mixture", "n_experts": 2, "n_chosen": 1}, ["pattern.0.feed_forward.expert is missing"]),
+        ("swiglu", ["pattern.0.feed_forward must be", "dense", "not 'swiglu'"]),
+        (
+            to_dict(MixtureConfig(expert=EXPERT, n_experts=4, n_chosen=2)) | {"n_chosen": 5},
+            ["n_chosen 5 is more than n_experts 4"],
+        ),
+        (
+            to_dict(MixtureConfig(expert=EXPERT, n_experts=4, n_chosen=2)) | {"balance": -0.1},
+            ["pattern.0.feed_forward.balance", "greater than or equal to 0"],
+        ),
+    ],
+)
+def test_mistakes_in_a_feed_forward_part_are_named(part: Any, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(ModelConfig, with_feed_forward(part))
+    assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from model.small_models import CONFIGS, scrambled, some_tokens
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from hornbook.model.config import ModelConfig
-from hornbook.model.count import count_parameters, matrix_parameters, on_meta, parts, training_flops_per_token
+from hornbook.model.config import BlockLocalConfig, FixedConfig, ModelConfig, SparseConfig, StridedConfig
+from hornbook.model.count import (
+    count_parameters,
+    keys_seen,
+    matrix_parameters,
+    on_meta,
+    parts,
+    training_flops_per_token,
+)
+from hornbook.model.mask import Mask
 from hornbook.model.models import CausalLM
 from hornbook.recipes.shapes import resolve
 
@@ -43,7 +52,10 @@ def test_a_model_counted_by_hand() -> None:
     assert count_parameters(on_meta(CONFIGS["rotary"])) == 31 * 16 + 2 * layer + 16 + 16 * 31
 
 
-@pytest.mark.parametrize("name", ["rotary", "grouped", "one shared head", "learned positions"])
+COUNTED = ["rotary", "grouped", "one shared head", "learned positions", "experts", "experts, one shared"]
+
+
+@pytest.mark.parametrize("name", COUNTED)
 def test_flops_are_what_pytorch_counts(name: str) -> None:
     """Equal to the last operation, once the half of attention that causality spares is added back.
 
@@ -63,3 +75,50 @@ def test_flops_are_what_pytorch_counts(name: str) -> None:
 def test_flops_grow_with_the_length_of_the_text() -> None:
     model = on_meta(CONFIGS["rotary"])
     assert training_flops_per_token(model, 0) == 6 * matrix_parameters(model)
+
+
+@pytest.mark.parametrize(
+    "sparse",
+    [
+        StridedConfig(stride=1),
+        StridedConfig(stride=4),
+        StridedConfig(stride=100),
+        FixedConfig(block=4, n_summary=1),
+        FixedConfig(block=5, n_summary=5),
+        BlockLocalConfig(block=3),
+        BlockLocalConfig(block=4, n_global=6),
+        BlockLocalConfig(block=100, n_global=1),
+    ],
+)
+@pytest.mark.parametrize("seq_len", [0, 1, 4, 23])
+def test_keys_seen_are_those_of_the_mask(sparse: SparseConfig, seq_len: int) -> None:
+    dense = Mask(sparse=sparse).dense(seq_len, seq_len, torch.device("cpu"))
+    assert keys_seen(sparse, seq_len) == dense.sum()
+
+
+def test_a_sparse_pattern_spares_operations() -> None:
+    """Two layers of width 16: 12 * 16 * 2 for each key that a query sees. The last row of eight sees four."""
+    model = on_meta(CONFIGS["strided"])
+    products = 6 * matrix_parameters(model)
+    # 1 + 2 + 3 + 4 + 4 + 4 + 5 + 5 keys for eight queries at stride 3
+    assert training_flops_per_token(model, 8) == products + 2 * int(12 * 16 * 28 / 8)
+    assert training_flops_per_token(model, 2) == products + 2 * 12 * 16
+    windowed = on_meta(CONFIGS["fixed, windowed"])
+    assert training_flops_per_token(windowed, 1000) == 6 * matrix_parameters(windowed) + 2 * 12 * 16 * 7
+
+
+def test_a_mixture_counts_all_experts_and_multiplies_by_the_chosen() -> None:
+    """Width 16: a router of 4 rows and four experts of 3 x 12 x 16 in each of two layers, two at work."""
+    dense, mixed = on_meta(CONFIGS["rotary"]), on_meta(CONFIGS["experts"])
+    expert, router, usual = 3 * 12 * 16, 4 * 16, 3 * 24 * 16
+    assert count_parameters(mixed) - count_parameters(dense) == 2 * (router + 4 * expert - usual)
+    assert matrix_parameters(mixed) - matrix_parameters(dense) == 2 * (router + 2 * expert - usual)
+
+
+def test_experts_are_drawn_once() -> None:
+    drawn = parts(CONFIGS["experts, one shared"])[2]
+    assert drawn.shape == (
+        "router 3 x 16; expert up, shared up, shared gate 12 x 16; expert down, shared down 16 x 12; "
+        "shared_gate 1 x 16"
+    )
+    assert drawn.note == "thinks at each position, with 1 of 3 experts"

@@ -8,8 +8,10 @@ from model.small_models import CONFIGS, RMS, block, model_config, scrambled, som
 
 from hornbook.base.errors import ConfigError
 from hornbook.model import reference
+from hornbook.model.cache import KVCache
 from hornbook.model.config import HeadConfig, ModelConfig, RotaryConfig
 from hornbook.model.mask import Mask
+from hornbook.model.models import CausalLM
 
 every_config = pytest.mark.parametrize("config", list(CONFIGS.values()), ids=list(CONFIGS))
 
@@ -40,7 +42,7 @@ def test_no_position_sees_a_later_token(config: ModelConfig) -> None:
     changed = tokens.clone()
     changed[:, 6:] = (tokens[:, 6:] + 1) % config.vocab_size
     before, after = model(tokens), model(changed)
-    torch.testing.assert_close(before[:, :6], after[:, :6], atol=1e-6, rtol=0)
+    torch.testing.assert_close(before[:, :6], after[:, :6], atol=1e-5, rtol=0)
     assert not torch.allclose(before[:, 6:], after[:, 6:], atol=1e-3), "the change should be seen at all"
 
 
@@ -75,7 +77,8 @@ def test_no_document_sees_another(config: ModelConfig) -> None:
     changed = tokens.clone()
     changed[:, :4] = (tokens[:, :4] + 1) % config.vocab_size
     before, after = model(tokens, mask), model(changed, mask)
-    assert torch.equal(before[:, 4:], after[:, 4:])
+    # Not bit for bit: an expert rounds otherwise where other tokens work beside it.
+    torch.testing.assert_close(before[:, 4:], after[:, 4:], atol=1e-5, rtol=0)
     assert not torch.allclose(model(tokens)[:, 4:], model(changed)[:, 4:], atol=1e-3)
 
 
@@ -87,6 +90,31 @@ def test_a_window_limits_how_far_a_layer_looks() -> None:
     before, after = model(tokens), model(changed)
     torch.testing.assert_close(before[:, 9], after[:, 9], atol=1e-6, rtol=0)
     assert not torch.allclose(before[:, 8], after[:, 8], atol=1e-4)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_pattern_limits_where_a_layer_looks(cached: bool) -> None:
+    """One layer, stride three: the last of ten positions sees itself, two before, and every third."""
+    config = CONFIGS["strided"].model_copy(update={"n_layers": 1})
+    model, tokens = scrambled(config), some_tokens(1, 10)
+    reached = []
+    for place in range(10):
+        changed = tokens.clone()
+        changed[:, place] = (tokens[:, place] + 1) % 31
+        last = [
+            model(row[:, 9:], cache=filled(model, row[:, :9])) if cached else model(row)[:, 9:]
+            for row in (tokens, changed)
+        ]
+        if not torch.allclose(*last, atol=1e-4):
+            reached.append(place)
+    assert reached == [0, 3, 6, 7, 8, 9]
+
+
+def filled(model: CausalLM, tokens: torch.Tensor) -> KVCache:
+    """A cache that holds these tokens."""
+    cache = model.make_cache(1)
+    model(tokens, cache=cache)
+    return cache
 
 
 def test_a_document_in_a_packed_row_is_what_it_is_alone() -> None:

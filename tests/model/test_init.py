@@ -6,10 +6,26 @@ import pytest
 import torch
 from model.small_models import CONFIGS, block, model_config
 
-from hornbook.model.config import FeedForwardConfig, ModelConfig, ScaledNormalInit, ZeroOutputInit
+from hornbook.model.config import (
+    FeedForwardConfig,
+    MixtureConfig,
+    ModelConfig,
+    ScaledNormalInit,
+    SharedExpertConfig,
+    ZeroOutputInit,
+)
 from hornbook.model.models import CausalLM
 
 WIDE = model_config(block(feed_forward=FeedForwardConfig(d_ff=256)), d_model=128, vocab_size=300, n_layers=4)
+
+
+EXPERTS = MixtureConfig(
+    expert=FeedForwardConfig(d_ff=256),
+    n_experts=4,
+    n_chosen=2,
+    shared=SharedExpertConfig(expert=FeedForwardConfig(d_ff=256), gate="sigmoid"),
+)
+MIXED = WIDE.model_copy(update={"pattern": (block(feed_forward=EXPERTS),)})
 
 
 def same(one: CausalLM, other: CausalLM) -> bool:
@@ -47,6 +63,28 @@ def test_zero_output_starts_as_its_own_embedding() -> None:
     assert not model(tokens).any()
     spread = model.blocks[0].attention.layer.q.weight.std().item()
     assert spread == pytest.approx(0.5 / config.d_model**0.5, rel=0.03)
+
+
+def test_experts_start_like_feed_forward_parts_of_their_own() -> None:
+    config = MIXED.model_copy(update={"init": ScaledNormalInit(std=0.02)})
+    mixture = CausalLM(config, seed=0).blocks[0].feed_forward.layer
+    ends = 0.02 / (2 * config.n_layers) ** 0.5
+    for expert in [*mixture.experts, mixture.shared]:
+        assert expert.up.weight.std().item() == pytest.approx(0.02, rel=0.03)
+        assert expert.down.weight.std().item() == pytest.approx(ends, rel=0.03)
+    assert not torch.equal(mixture.experts[0].up.weight, mixture.experts[1].up.weight)
+    # 512 and 128 draws
+    assert mixture.router.weight.std().item() == pytest.approx(0.02, rel=0.15)
+    assert mixture.shared_gate.weight.std().item() == pytest.approx(0.02, rel=0.3)
+
+
+def test_experts_add_nothing_where_outputs_start_at_zero() -> None:
+    config = MIXED.model_copy(update={"init": ZeroOutputInit(gain=0.5), "final_norm": None})
+    model = CausalLM(config, seed=0)
+    tokens = torch.arange(12)[None]
+    assert torch.equal(model.features(tokens), model.embedding.tokens.weight[tokens])
+    router = model.blocks[0].feed_forward.layer.router.weight
+    assert router.std().item() == pytest.approx(0.5 / config.d_model**0.5, rel=0.15)
 
 
 def test_gains_start_at_one_and_biases_at_zero() -> None:

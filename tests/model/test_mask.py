@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hornbook.base.errors import ConfigError
+from hornbook.model.config import BlockLocalConfig, FixedConfig, SparseConfig, StridedConfig
 from hornbook.model.mask import Mask
 
 CPU = torch.device("cpu")
+
+
+@st.composite
+def patterns(draw: st.DrawFn) -> SparseConfig:
+    """A sparse pattern small enough to show within a few positions."""
+    size = draw(st.integers(1, 4))
+    return draw(
+        st.sampled_from(
+            [
+                StridedConfig(stride=size),
+                FixedConfig(block=size, n_summary=draw(st.integers(1, size))),
+                BlockLocalConfig(block=size, n_global=draw(st.integers(0, 3))),
+            ]
+        )
+    )
 
 
 @st.composite
@@ -21,6 +39,7 @@ def masks(draw: st.DrawFn) -> tuple[Mask, int, int]:
     mask = Mask(
         causal=draw(st.booleans()),
         window=draw(st.none() | st.integers(1, 8)),
+        sparse=draw(st.none() | patterns()),
         padding=None if padding is None else torch.tensor(padding) > 0,
         documents=None if documents is None else torch.tensor(documents),
     )
@@ -32,9 +51,57 @@ def may_see(mask: Mask, row: int, query: int, key: int) -> bool:
     return (
         (not mask.causal or key <= query)
         and (mask.window is None or query - key < mask.window)
+        and (mask.sparse is None or key in shown(mask.sparse, query, HORIZON))
         and (mask.padding is None or bool(mask.padding[row, key]))
         and (mask.documents is None or bool(mask.documents[row, key] == mask.documents[row, query]))
     )
+
+
+HORIZON = 12
+
+
+def shown(sparse: SparseConfig, query: int, n_key: int) -> set[int]:
+    """The keys that a pattern shows to a query, set by set as the papers list them, in both directions."""
+    if isinstance(sparse, StridedConfig):
+        local = set(range(query - sparse.stride + 1, query + sparse.stride))
+        column = {query + sparse.stride * times for times in range(-n_key, n_key)}
+        return local | column
+    blocks = [set(range(start, start + sparse.block)) for start in range(0, n_key, sparse.block)]
+    own = next(number for number, block in enumerate(blocks) if query in block)
+    if isinstance(sparse, FixedConfig):
+        summaries = {key for block in blocks for key in sorted(block)[-sparse.n_summary :]}
+        return blocks[own] | summaries
+    if query < sparse.n_global:
+        return set(range(n_key))
+    near = [block for number, block in enumerate(blocks) if own - 1 <= number <= own + 1]
+    return set(range(sparse.n_global)).union(*near)
+
+
+def picture(sparse: SparseConfig, n: int) -> list[str]:
+    """A causal mask as rows of signs, one row for each query."""
+    dense = Mask(sparse=sparse).dense(n, n, CPU)[0, 0]
+    return ["".join("x" if seen else "." for seen in row[: i + 1]) for i, row in enumerate(dense.tolist())]
+
+
+def test_the_patterns_are_those_of_the_drawings() -> None:
+    """As the figures of the papers draw them, for a causal sequence of eight."""
+    assert picture(StridedConfig(stride=3), 8) == [
+        "x", "xx", "xxx", "xxxx", ".xxxx", "..xxxx", "x..xxxx", ".x..xxxx",
+    ]  # fmt: skip
+    assert picture(FixedConfig(block=3, n_summary=1), 8) == [
+        "x", "xx", "xxx", "..xx", "..xxx", "..xxxx", "..x..xx", "..x..xxx",
+    ]  # fmt: skip
+    assert picture(BlockLocalConfig(block=2, n_global=1), 8) == [
+        "x", "xx", "xxx", "xxxx", "x.xxx", "x.xxxx", "x...xxx", "x...xxxx",
+    ]  # fmt: skip
+
+
+def test_a_layer_keeps_a_pattern_that_is_its_own_and_refuses_another() -> None:
+    own = StridedConfig(stride=3)
+    assert Mask(window=2).thinned(own) == Mask(window=2, sparse=own)
+    assert Mask(sparse=own).thinned(own) == Mask(sparse=own)
+    with pytest.raises(ConfigError, match="the mask has a strided pattern, and this layer a fixed one"):
+        Mask(sparse=own).thinned(FixedConfig(block=2, n_summary=1))
 
 
 @given(masks())
@@ -64,3 +131,6 @@ def test_the_shortcuts_are_taken_where_they_save_work() -> None:
     assert not Mask().hides_nothing(2, 5)
     assert Mask(window=5).hides_nothing(1, 5)
     assert not Mask(window=4).hides_nothing(1, 5)
+    sparse = StridedConfig(stride=2)
+    assert not Mask(sparse=sparse).is_plain(5, 5)
+    assert not Mask(sparse=sparse).hides_nothing(1, 5)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +51,22 @@ def test_real_text_equals_the_reference() -> None:
     text = python_source()[3]
     assert trained().encode(text) == by_reference(trained(), text)
     assert reference.decode(trained().encode(text), trained().vocabulary.tokens) == text
+
+
+@given(few_letters)
+def test_a_merge_that_is_listed_twice_has_the_later_rank(text: str) -> None:
+    twice = listed_twice()
+    assert twice.encode(text) == by_reference(twice, text)
+
+
+@functools.cache
+def listed_twice() -> Tokenizer:
+    """A vocabulary whose first merge comes again as the last one; `tokenizers` too does it there."""
+    vocabulary = of_two_letters().vocabulary
+    again = np.r_[: len(vocabulary.left), 0]
+    ranks = np.arange(len(again), dtype=np.int32)
+    left, right = vocabulary.left[again], vocabulary.right[again]
+    return Tokenizer(ByteLevel(replace(vocabulary, left=left, right=right, ranks=ranks)))
 
 
 @pytest.mark.parametrize("piece", ["a", " ", "\n", "ab", "\u0301", "中", "a\u200d", "0"])

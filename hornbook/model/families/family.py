@@ -25,6 +25,20 @@ MODULES: dict[str, str] = {
     "gpt2": "gpt2",
     "qwen3": "qwen3",
     "llama": "llama",
+    "mistral": "mistral",
+    "qwen2": "qwen2",
+    "olmo2": "olmo2",
+    "smollm3": "smollm3",
+    "gemma": "gemma",
+    "gemma2": "gemma2",
+    "gemma3_text": "gemma3_text",
+    "mixtral": "mixtral",
+    "qwen3_moe": "qwen3_moe",
+    "gpt_neo": "gpt_neo",
+    "gpt_neox": "gpt_neox",
+    "gptj": "gptj",
+    "opt": "opt",
+    "bloom": "bloom",
 }
 """The module of each `model_type`; where several can hold a model, the first is taken."""
 
@@ -79,6 +93,10 @@ def read_config(family: Family, attributes: Mapping[str, Any], origin: str) -> M
     except pydantic.ValidationError as error:
         wrong = "; ".join(mistake["msg"].removeprefix("Value error, ") for mistake in error.errors())
         raise ConfigError(f"{origin} tells of no possible model: {wrong}") from None
+    except KeyError as error:
+        raise ConfigError(f"{origin} lacks {error} inside one of its attributes") from None
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{origin} has an attribute of the wrong kind: {error}") from None
     reading.finish()
     return config
 

@@ -5,6 +5,7 @@ Many families after it keep its names; they use what stands here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hornbook.model.config import (
@@ -23,17 +24,27 @@ from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import Rule, same
 
 
-def read_attention(theirs: Reading, **more: Any) -> AttentionConfig:
-    """Attention by the names of this family; what others add is given."""
+def read_attention(theirs: Reading, theta: float = 10_000.0, **more: Any) -> AttentionConfig:
+    """Attention by the names of this family; what others add, or read by other names, is given.
+
+    `theta` is the rotary base where nothing is said.
+    """
     n_heads = theirs.take("num_attention_heads")
     head_dim = theirs.take("head_dim", theirs.take("hidden_size") // n_heads)
     fields = {
         "n_heads": n_heads,
         "n_kv_heads": theirs.take("num_key_value_heads", n_heads),
         "head_dim": head_dim,
-        "position": read_rotary(theirs, theirs.take("max_position_embeddings"), head_dim),
         "dropout": theirs.take("attention_dropout", 0.0),
     }
+    if "position" not in more:
+        position = read_rotary(theirs, theirs.take("max_position_embeddings"), head_dim, theta)
+        if position.width is not None:
+            # It is read there, and then does nothing, or only where positions are scaled.
+            raise theirs.refusal(
+                "partial_rotary_factor", position.width / head_dim, "all of a head is turned"
+            )
+        fields["position"] = position
     return AttentionConfig(**fields | more)
 
 
@@ -47,22 +58,26 @@ def read_feed_forward(theirs: Reading, bias: bool = False) -> FeedForwardConfig:
     )
 
 
-def read_model(theirs: Reading, *pattern: BlockConfig, tied: bool = False) -> ModelConfig:
-    """The model around the blocks, by the names of this family; `tied` where nothing is said."""
-    return ModelConfig(
-        vocab_size=theirs.take("vocab_size"),
-        d_model=theirs.take("hidden_size"),
-        n_layers=theirs.take("num_hidden_layers"),
-        max_seq_len=theirs.take("max_position_embeddings"),
-        pattern=pattern,
-        final_norm=read_norm(theirs),
-        head=HeadConfig(tied=theirs.take("tie_word_embeddings", tied)),
-    )
+def read_model(theirs: Reading, *pattern: BlockConfig, tied: bool = False, **more: Any) -> ModelConfig:
+    """The model around the blocks, by the names of this family; `tied` where nothing is said.
+
+    What others add, or have otherwise, is given.
+    """
+    fields = {
+        "vocab_size": theirs.take("vocab_size"),
+        "d_model": theirs.take("hidden_size"),
+        "n_layers": theirs.take("num_hidden_layers"),
+        "max_seq_len": theirs.take("max_position_embeddings"),
+        "pattern": pattern,
+        "final_norm": read_norm(theirs),
+        "head": HeadConfig(tied=theirs.take("tie_word_embeddings", tied)),
+    }
+    return ModelConfig(**fields | more)
 
 
-def read_norm(theirs: Reading) -> RMSNormConfig:
-    """The norm that this family has everywhere."""
-    return RMSNormConfig(eps=theirs.take("rms_norm_eps", 1e-6))
+def read_norm(theirs: Reading, eps: float = 1e-6) -> RMSNormConfig:
+    """The norm that this family has everywhere; `eps` where nothing is said."""
+    return RMSNormConfig(eps=theirs.take("rms_norm_eps", eps))
 
 
 def _read(theirs: Reading) -> ModelConfig:
@@ -75,9 +90,16 @@ def _read(theirs: Reading) -> ModelConfig:
     return read_model(theirs, block)
 
 
-def written(config: ModelConfig) -> dict[str, Any]:
-    """The attributes that all families of these names share; the layers may differ in their attention."""
-    block = config.pattern[0]
+SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
+"""Said to be none: where nothing is said they are those of the published model, with its large vocabulary."""
+
+
+def written(config: ModelConfig, block: BlockConfig | None = None) -> dict[str, Any]:
+    """The attributes that all families of these names share.
+
+    Where the layers differ, `block` has what they have in common; None takes the first.
+    """
+    block = config.pattern[0] if block is None else block
     attention = block.attention
     position = needed(attention.position, RotaryConfig, "rotary positions")
     feed_forward = needed(block.feed_forward, FeedForwardConfig, "no mixture of experts")
@@ -96,6 +118,7 @@ def written(config: ModelConfig) -> dict[str, Any]:
         "hidden_act": activation_name(feed_forward.activation),
         "rms_norm_eps": getattr(config.final_norm, "eps", None),
         "tie_word_embeddings": config.head.tied,
+        **dict.fromkeys(SPECIAL_TOKENS),
     }
 
 
@@ -110,28 +133,48 @@ def _write(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def rules(config: ModelConfig) -> list[Rule]:
-    """The names of tensors, those that only some of the families have with them."""
+NAMES = {
+    "attention.input_norm": "input_layernorm",
+    "attention.layer.q": "self_attn.q_proj",
+    "attention.layer.k": "self_attn.k_proj",
+    "attention.layer.v": "self_attn.v_proj",
+    "attention.layer.out": "self_attn.o_proj",
+    "attention.layer.q_norm": "self_attn.q_norm",
+    "attention.layer.k_norm": "self_attn.k_norm",
+    "feed_forward.input_norm": "post_attention_layernorm",
+    "feed_forward.layer.gate": "mlp.gate_proj",
+    "feed_forward.layer.up": "mlp.up_proj",
+    "feed_forward.layer.down": "mlp.down_proj",
+}
+"""The parts of a block, those that only some of the families have with them."""
+
+OUTPUT_NORM_NAMES = {
+    "attention.output_norm": "post_attention_layernorm",
+    "feed_forward.input_norm": "pre_feedforward_layernorm",
+    "feed_forward.output_norm": "post_feedforward_layernorm",
+}
+"""Norms in a block that has some at the end of its branches; one of the names above means another then."""
+
+
+def named(names: Mapping[str, str]) -> list[Rule]:
+    """Rules for a model whose blocks have parts of these names."""
     ours, theirs = "blocks.{layer}.", "model.layers.{layer}."
-    names = {
-        "attention.input_norm": "input_layernorm",
-        "attention.layer.q": "self_attn.q_proj",
-        "attention.layer.k": "self_attn.k_proj",
-        "attention.layer.v": "self_attn.v_proj",
-        "attention.layer.out": "self_attn.o_proj",
-        "attention.layer.q_norm": "self_attn.q_norm",
-        "attention.layer.k_norm": "self_attn.k_norm",
-        "feed_forward.input_norm": "post_attention_layernorm",
-        "feed_forward.layer.gate": "mlp.gate_proj",
-        "feed_forward.layer.up": "mlp.up_proj",
-        "feed_forward.layer.down": "mlp.down_proj",
-    }
     return [
         same("embedding.tokens.weight", "model.embed_tokens.weight"),
         same("final_norm.weight", "model.norm.weight"),
         same("head.weight", "lm_head.weight"),
         *(same(f"{ours}{name}.{{end}}", f"{theirs}{other}.{{end}}") for name, other in names.items()),
     ]
+
+
+def rules(config: ModelConfig) -> list[Rule]:
+    """The names of tensors."""
+    return named(NAMES)
+
+
+def output_norm_rules(config: ModelConfig) -> list[Rule]:
+    """The names of tensors in families with norms at the end of a branch."""
+    return named(NAMES | OUTPUT_NORM_NAMES)
 
 
 IGNORED = r"lm_head\.weight|model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq|model\.rotary_emb\.inv_freq"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hornbook.model.config import (
@@ -34,17 +35,39 @@ def activation_name(activation: Activation) -> str:
     return next(theirs for theirs, ours in ACTIVATIONS.items() if ours == activation)
 
 
-def read_rotary(theirs: Reading, max_seq_len: int, head_dim: int, theta: float = 10_000.0) -> RotaryConfig:
-    """Rotary positions, by the attribute `rope_parameters`, or by `rope_theta` and `rope_scaling`."""
+def take_either(theirs: Reading, name: str, other: str) -> Any:
+    """Return a needed attribute that goes by two names; where both are there, they must agree."""
+    value = theirs.take(other, None)
+    if value is None:
+        return theirs.take(name)
+    if theirs.take(name, value) != value:
+        raise theirs.refusal(other, value, f"{name} says otherwise")
+    return value
+
+
+def pass_over_summary(theirs: Reading) -> None:
+    """Pass over the attributes of a head for another task."""
+    for name in ("type", "use_proj", "activation", "proj_to_labels", "first_dropout"):
+        theirs.take(f"summary_{name}", None)
+    theirs.take("classifier_dropout", None)
+
+
+def read_rotary(
+    theirs: Reading, max_seq_len: int, head_dim: int, theta: float | int = 10_000.0, share: float | int = 1.0
+) -> RotaryConfig:
+    """Rotary positions, by the attribute `rope_parameters`, or by `rope_theta` and `rope_scaling`.
+
+    `theta` and `share`, the part of a head that is turned, stand where nothing is said.
+    """
     parameters = dict(theirs.take("rope_parameters", {})) or dict(theirs.take("rope_scaling", {}))
     theta = parameters.pop("rope_theta", theirs.take("rope_theta", theta))
-    share = parameters.pop("partial_rotary_factor", theirs.take("partial_rotary_factor", 1.0))
+    share = parameters.pop("partial_rotary_factor", theirs.take("partial_rotary_factor", share))
     theirs.take("rope_parameters", None), theirs.take("rope_scaling", None)
     return rotary_of(theirs, parameters, theta, max_seq_len, int(head_dim * share) if share < 1 else None)
 
 
 def rotary_of(
-    theirs: Reading, parameters: dict[str, Any], theta: float, max_seq_len: int, width: int | None
+    theirs: Reading, parameters: dict[str, Any], theta: float | int, max_seq_len: int, width: int | None
 ) -> RotaryConfig:
     """Rotary positions from their parameters, each of which must be understood."""
     parameters = dict(parameters)
@@ -119,5 +142,11 @@ def written_rotary(position: RotaryConfig, head_dim: int) -> dict[str, Any]:
     if parameters != {"rope_type": "default"}:
         attributes["rope_scaling"] = parameters
     if position.width is not None:
-        attributes["partial_rotary_factor"] = position.width / head_dim
+        attributes["partial_rotary_factor"] = share_of(position.width, head_dim)
     return attributes
+
+
+def share_of(width: int, head_dim: int) -> float:
+    """The share that readers, who multiply and round down, turn into this width again."""
+    share = width / head_dim
+    return share if int(head_dim * share) == width else math.nextafter(share, 1.0)

@@ -1,11 +1,15 @@
-"""Qwen3, dense (Qwen team 2025): as Llama, with normalised queries and keys and a head width of its own."""
+"""Qwen3, dense (Qwen team 2025): as Llama, with normalised queries and keys and a head width of its own.
+
+The later layers may see a window.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig, RMSNormConfig
-from hornbook.model.families.family import Family, needed, only_block
+from hornbook.model.families.family import Family, needed
+from hornbook.model.families.layers import read_late_windows, repeating, written_late_windows
 from hornbook.model.families.llama import (
     IGNORED,
     read_attention,
@@ -20,22 +24,25 @@ from hornbook.model.families.reading import Reading
 
 def _read(theirs: Reading) -> ModelConfig:
     norm, bias = read_norm(theirs), theirs.take("attention_bias", False)
-    theirs.expect("use_sliding_window", False)
-    for name in ("sliding_window", "max_window_layers", "layer_types"):
-        theirs.take(name, None)  # They say nothing while no window is used.
-    block = BlockConfig(
-        attention=read_attention(theirs, qk_norm=norm, qkv_bias=bias, out_bias=bias),
-        feed_forward=read_feed_forward(theirs),
-        norms=NormSlotsConfig(input=norm),
-    )
-    return read_model(theirs, block)
+    feed_forward, head_dim = read_feed_forward(theirs), theirs.take("head_dim", 128)
+    blocks = [
+        BlockConfig(
+            attention=read_attention(
+                theirs, head_dim=head_dim, qk_norm=norm, qkv_bias=bias, out_bias=bias, window=window
+            ),
+            feed_forward=feed_forward,
+            norms=NormSlotsConfig(input=norm),
+        )
+        for window in read_late_windows(theirs)
+    ]
+    return read_model(theirs, *repeating(blocks))
 
 
 def _write(config: ModelConfig) -> dict[str, Any]:
-    block = only_block(config)
+    attention = config.pattern[0].attention
     needed(config.final_norm, RMSNormConfig, "RMS norms")
-    needed(block.attention.qk_norm, RMSNormConfig, "norms of queries and keys")
-    return {**written(config), "attention_bias": block.attention.qkv_bias, "use_sliding_window": False}
+    needed(attention.qk_norm, RMSNormConfig, "norms of queries and keys")
+    return {**written(config), "attention_bias": attention.qkv_bias, **written_late_windows(config)}
 
 
 FAMILY = Family("qwen3", "Qwen3ForCausalLM", _read, _write, rules, IGNORED)

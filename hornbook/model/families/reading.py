@@ -53,6 +53,11 @@ class Reading:
             raise ConfigError(f"{self._origin} lacks {name!r}, which a model of this family needs")
         return default
 
+    def given(self, name: str, default: Any) -> Any:
+        """Return an attribute of which null is a value; one that is not there is its default."""
+        self._asked.add(name)
+        return self._attributes.get(name, default)
+
     def choice(self, name: str, meanings: Mapping[Any, Any], default: Any = _MISSING) -> Any:
         """Return what the value of an attribute means; one without a meaning here is refused."""
         value = self.take(name, default)

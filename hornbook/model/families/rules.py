@@ -9,6 +9,7 @@ so that the core has one layout.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,12 +115,13 @@ def to_ours(
     wanted, made = set(names), dict[str, Tensor]()
     used: set[str] = set()
     missing: set[str] = set()
-    for rule in rules:
-        for own, foreign in rule.instances(sorted(wanted)):
-            missing.update(name for name in foreign if name not in theirs)
-            if missing.isdisjoint(foreign):
-                made.update(zip(own, rule.to_ours([theirs[name] for name in foreign]), strict=True))
-                used.update(foreign)
+    steps = [(rule, *both) for rule in rules for both in rule.instances(sorted(wanted))]
+    theirs = _named_from_outside(theirs, [name for _, _, foreign in steps for name in foreign], ignored)
+    for rule, own, foreign in steps:
+        missing.update(name for name in foreign if name not in theirs)
+        if missing.isdisjoint(foreign):
+            made.update(zip(own, rule.to_ours([theirs[name] for name in foreign]), strict=True))
+            used.update(foreign)
     if missing:
         raise ConfigError(f"{origin} lacks tensors: {_listed(missing)}")
     if unmade := wanted - made.keys():
@@ -129,6 +131,21 @@ def to_ours(
             f"{origin} has tensors that a model of this configuration does not: {_listed(left)}"
         )
     return made
+
+
+def _named_from_outside(
+    theirs: Mapping[str, Tensor], expected: Sequence[str], ignored: str
+) -> Mapping[str, Tensor]:
+    """The same tensors under the names they have in the whole model.
+
+    Many published files were saved from what is inside the head, `transformer.` or `model.`, and no name in
+    them begins with that.
+    """
+    outermost = Counter(name.partition(".")[0] + "." for name in expected)
+    if not outermost or any(name.startswith(tuple(outermost)) for name in theirs):
+        return theirs
+    outer = outermost.most_common(1)[0][0]
+    return {name if re.fullmatch(ignored, name) else outer + name: tensor for name, tensor in theirs.items()}
 
 
 def to_theirs(ours: Mapping[str, Tensor], rules: Iterable[Rule]) -> dict[str, Tensor]:
