@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,14 @@ def test_it_is_the_same_in_bfloat16_within_its_bound(case: str, pair: Any) -> No
 
 def test_every_family_has_a_case() -> None:
     assert {CASES[case]().model_type for case in CASES} == MODULES.keys()
+
+
+def test_the_page_tells_every_case_and_its_errors() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "families.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (\S+) \| (\S+) \|$", page, flags=re.MULTILINE)
+    cases = {(CASES[case]().model_type, case) for case in CASES}
+    assert {(family, case) for family, case, *_ in rows} == cases, "type: make families"
+    assert all(float(error) < 1e-5 for row in rows for error in row[2:])
 
 
 # What is refused
