@@ -109,6 +109,10 @@ class RunFolder:
             hint = "it is empty or not a run folder" if self.path.is_dir() else "there is no such folder"
             raise RunFolderError(f"{self.config_path} is missing: {hint}; `hornbook quickstart` makes one")
         data = read_json(self.config_path)
+        if isinstance(data, dict) and "model_type" in data:
+            raise RunFolderError(
+                f"{self.path} is a folder of Hugging Face and no run; `hornbook import` makes one"
+            )
         found = data.get("format") if isinstance(data, dict) else None
         if found != FORMAT:
             raise RunFolderError(

@@ -3,6 +3,7 @@
     config, model = read_model("folder")
     write_model(model, config, "out", family=None)
 
+The folder's `config.json` tells of which shape the model is, a decoder or one of the encoders.
 A folder that is written is read again, and its model must compute the same logits, before it gets its name.
 What a family calls its tensors stands in `model/families`.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -23,6 +25,8 @@ from hornbook.base.files import atomic_write, read_json, write_json
 from hornbook.base.randomness import stream_seed
 from hornbook.checkpoint.tensors import load_weights
 from hornbook.model.config import ModelConfig
+from hornbook.model.encoder_config import ClassifierConfig, MaskedLMConfig
+from hornbook.model.encoders import Classifier, MaskedLM
 from hornbook.model.families.family import (
     Family,
     family_of,
@@ -32,7 +36,7 @@ from hornbook.model.families.family import (
     reason_against,
 )
 from hornbook.model.families.rules import to_ours, to_theirs
-from hornbook.model.models import CausalLM
+from hornbook.model.models import CausalLM, build_model
 from hornbook.tokenizer.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -41,26 +45,51 @@ TRIED_TOKENS = 16
 CLOSE = 1e-4
 """How far the logits may differ then, as a share of the largest; float32 rounds the same numbers alike."""
 
+AnyConfig = ModelConfig | MaskedLMConfig | ClassifierConfig
+AnyModel = CausalLM | MaskedLM | Classifier
 
-def read_model(folder: str | os.PathLike[str]) -> tuple[ModelConfig, CausalLM]:
+
+def read_model(folder: str | os.PathLike[str]) -> tuple[AnyConfig, AnyModel]:
     """Read a model and its configuration; the weights become float32.
 
     What is in the folder and not understood is refused by name.
     """
     path = Path(folder)
+    attributes = _read_attributes(path)
+    origin = str(path / CONFIG)
+    family = family_of(attributes, origin)
+    config: AnyConfig = read_config(family, attributes, origin)
+    model = build_model(config)
+    names = [name for name, _ in model.named_parameters()]
+    tensors = family.renewed(_read_tensors(path))
+    weights = to_ours(tensors, names, family.rules(config), family.ignored, str(path))
+    load_weights(model, weights, path)
+    return config, model
+
+
+def read_decoder(folder: str | os.PathLike[str]) -> tuple[ModelConfig, CausalLM]:
+    """Read a model that must be a decoder; others are refused before their weights are read."""
+    path = Path(folder)
+    family = family_of(_read_attributes(path), str(path / CONFIG))
+    if family.shape is not ModelConfig:
+        raise ConfigError(
+            f"{path} holds a {family.architecture}, and a run holds decoders only; "
+            "hornbook.checkpoint.hugging_face.read_model reads encoders too"
+        )
+    config, model = read_model(path)
+    assert isinstance(config, ModelConfig)
+    assert isinstance(model, CausalLM)
+    return config, model
+
+
+def _read_attributes(path: Path) -> dict[str, Any]:
+    """The `config.json` of a folder."""
     if not path.is_dir():
         raise RunFolderError(f"{path} is no folder; a Hugging Face model is a folder with a {CONFIG}")
     attributes = read_json(path / CONFIG)
     if not isinstance(attributes, dict):
         raise RunFolderError(f"{path / CONFIG} is damaged: it must hold an object")
-    origin = str(path / CONFIG)
-    family = family_of(attributes, origin)
-    config = read_config(family, attributes, origin)
-    model = CausalLM(config)
-    names = [name for name, _ in model.named_parameters()]
-    weights = to_ours(_read_tensors(path), names, family.rules(config), family.ignored, str(path))
-    load_weights(model, weights, path)
-    return config, model
+    return attributes
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
@@ -86,8 +115,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def write_model(
-    model: CausalLM,
-    config: ModelConfig,
+    model: AnyModel,
+    config: AnyConfig,
     out: str | os.PathLike[str],
     family: str | None = None,
     tokenizer: Tokenizer | None = None,
@@ -115,10 +144,10 @@ def write_model(
     return chosen.model_type
 
 
-def _family_for(config: ModelConfig, name: str | None) -> Family:
+def _family_for(config: AnyConfig, name: str | None) -> Family[Any]:
     """The family of a name, or the first that can hold a model."""
     if name is not None:
-        family = load_family(name)
+        family = load_family(name, type(config))
         if reason := reason_against(family, config):
             raise ConfigError(f"{name} cannot hold this model: {reason}")
         return family
@@ -131,7 +160,7 @@ def _family_for(config: ModelConfig, name: str | None) -> Family:
 
 
 def _write(
-    model: CausalLM, config: ModelConfig, family: Family, path: Path, tokenizer: Tokenizer | None
+    model: AnyModel, config: AnyConfig, family: Family[Any], path: Path, tokenizer: Tokenizer | None
 ) -> None:
     attributes = {
         "architectures": [family.architecture],
@@ -150,14 +179,18 @@ def _write(
 
 
 @torch.no_grad()
-def _compare(model: CausalLM, again: CausalLM, family: Family) -> None:
+def _compare(model: AnyModel, again: AnyModel, family: Family[Any]) -> None:
     """Let a model and the one that was read again compute the same sequences."""
     generator = torch.Generator().manual_seed(stream_seed(0, "export"))
     weight = model.embedding.tokens.weight
     shape = (2, min(TRIED_TOKENS, model.max_seq_len))
     tokens = torch.randint(weight.size(0), shape, generator=generator)
     was_training = model.training
-    ours, theirs = model.eval()(tokens.to(weight.device)).cpu().float(), again.eval()(tokens)
+    kinds = model.embedding.segments
+    segments = None if kinds is None else torch.randint(kinds.num_embeddings, shape, generator=generator)
+    there = None if segments is None else segments.to(weight.device)
+    ours = model.eval()(tokens.to(weight.device), segments=there).cpu().float()
+    theirs = again.eval()(tokens, segments=segments)
     model.train(was_training)
     error = float((ours - theirs).abs().max())
     bound = CLOSE if weight.dtype == torch.float32 else 0.05

@@ -1,6 +1,7 @@
 """What a transformer is, as data: every choice is a small frozen class with only its own numbers.
 
 A `ModelConfig` fully describes a decoder: `n_layers` blocks, layer i taking `pattern[i % len(pattern)]`.
+What it shares with encoders (`encoder_config.py`) is a `StackConfig`.
 A choice between kinds of one part (which norm, which positions) is a union tagged by `kind`; a part
 that is absent is `None`. Impossible combinations are refused here, before any work.
 """
@@ -360,6 +361,8 @@ class EmbeddingConfig(Config):
     """What the vectors of tokens are multiplied by; None: 1."""
     position: EmbeddedPositionConfig | None = None
     """Positions added to the embeddings; None: none."""
+    n_segments: PositiveInt | None = None
+    """Kinds of token, such as first and second text, each with a learned vector that is added; None: none."""
     norm: NormConfig | None = None
     """Norm over the embeddings; None: none."""
     dropout: Share = 0.0
@@ -404,8 +407,8 @@ class ZeroOutputInit(Config):
 InitConfig = Annotated[ScaledNormalInit | ZeroOutputInit, Field(discriminator="kind")]
 
 
-class ModelConfig(Config):
-    """A decoder-only transformer, whole."""
+class StackConfig(Config):
+    """Embedding, blocks and final norm: all of a transformer but its head."""
 
     vocab_size: PositiveInt
     """Number of token ids."""
@@ -421,13 +424,11 @@ class ModelConfig(Config):
     """The input side."""
     final_norm: NormConfig | None = RMSNormConfig()
     """Norm before the head; None: none."""
-    head: HeadConfig = HeadConfig()
-    """The output side."""
     init: InitConfig = ScaledNormalInit()
     """How the weights start."""
 
     @pydantic.model_validator(mode="after")
-    def _widths_fit(self) -> ModelConfig:
+    def _widths_fit(self) -> StackConfig:
         for block in self.pattern:
             attention = block.attention
             if attention.head_dim is None and self.d_model % attention.n_heads:
@@ -448,3 +449,10 @@ class ModelConfig(Config):
     def head_dim(self, block: BlockConfig) -> int:
         """The width of one head in a block, whether given or derived."""
         return block.attention.head_dim or self.d_model // block.attention.n_heads
+
+
+class ModelConfig(StackConfig):
+    """A decoder-only transformer, whole."""
+
+    head: HeadConfig = HeadConfig()
+    """The output side."""

@@ -1,4 +1,4 @@
-"""Token ids to vectors: a table look-up, positions where they are added here, norm and dropout."""
+"""Token ids to vectors: a table look-up, positions where they are added here, segments, norm and dropout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hornbook.base.errors import ConfigError
 from hornbook.model.config import EmbeddingConfig, LearnedPositionConfig, SinusoidalPositionConfig
 from hornbook.model.norm import build_norm
 from hornbook.model.position import sinusoids
@@ -21,11 +22,15 @@ class Embedding(nn.Module):
         learned = isinstance(config.position, LearnedPositionConfig)
         self.positions = nn.Embedding(max_seq_len, d_model) if learned else None
         self.sinusoidal = isinstance(config.position, SinusoidalPositionConfig)
+        self.segments = None if config.n_segments is None else nn.Embedding(config.n_segments, d_model)
         self.norm = build_norm(config.norm, d_model)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, tokens: Int[Tensor, "batch seq"], positions: Int[Tensor, "*batch seq"]
+        self,
+        tokens: Int[Tensor, "batch seq"],
+        positions: Int[Tensor, "*batch seq"],
+        segments: Int[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         x = self.tokens(tokens)
         if self.scale is not None:
@@ -34,6 +39,10 @@ class Embedding(nn.Module):
             x = x + sinusoids(positions, x.size(-1)).to(x.dtype)
         if self.positions is not None:
             x = x + self.positions(positions)
+        if self.segments is not None:
+            x = x + (self.segments.weight[0] if segments is None else self.segments(segments))
+        elif segments is not None:
+            raise ConfigError("segments were given, but the model has none; leave them out or set n_segments")
         x = self.dropout(self.norm(x))
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from hornbook.base.randomness import stream_seed
 from hornbook.model.attention import Attention
-from hornbook.model.config import ModelConfig, ScaledNormalInit
+from hornbook.model.config import ScaledNormalInit, StackConfig
 from hornbook.model.feed_forward import FeedForward
 from hornbook.model.norm import UnitOffsetRMSNorm
 
 
-def initialise(model: nn.Module, config: ModelConfig, seed: int) -> None:
+def initialise(model: nn.Module, config: StackConfig, seed: int) -> None:
     """Draw every matrix of a model anew; gains start at one and biases at zero.
 
     The same seed gives the same weights, whatever ran before.

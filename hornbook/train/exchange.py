@@ -13,7 +13,7 @@ from hornbook.base.config import to_dict
 from hornbook.base.errors import ConfigError
 from hornbook.base.files import write_json
 from hornbook.checkpoint.folder import RunFolder
-from hornbook.checkpoint.hugging_face import read_model, write_model
+from hornbook.checkpoint.hugging_face import read_decoder, write_model
 from hornbook.data.config import DataConfig
 from hornbook.tokenizer.tokenizer import Tokenizer
 from hornbook.train.config import RunConfig, TokenizerConfig
@@ -30,7 +30,7 @@ def import_hf(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None
     the run's configuration is the default: how the model was trained, the folder does not tell.
     """
     path = Path(folder)
-    model_config, model = read_model(path)
+    model_config, model = read_decoder(path)
     tokenizer = Tokenizer.load(path)
     if tokenizer.vocab_size > model_config.vocab_size:
         raise ConfigError(

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import torch
 from checkpoint.published import CASES
+from checkpoint.published_encoders import ENCODER_CASES
+from checkpoint.test_encoders import published as published_encoder
+from checkpoint.test_encoders import some_inputs
 from checkpoint.test_hugging_face import published, some_tokens
 
 from hornbook.checkpoint.hugging_face import read_model
@@ -23,13 +26,14 @@ BEGIN, END = "<!-- table -->", "<!-- end of the table -->"
 
 def errors(case: str) -> tuple[float, float]:
     """The largest differences of logits and of gradients, as shares of the largest value."""
-    theirs = published(case)
+    theirs = published(case) if case in CASES else published_encoder(case)
     with tempfile.TemporaryDirectory() as folder:
         theirs.save_pretrained(folder)
         config, ours = read_model(folder)
-    tokens = some_tokens(config, config.max_seq_len)
-    direction = torch.randn(*tokens.shape, config.vocab_size, generator=torch.Generator().manual_seed(2))
+    draw = some_tokens if case in CASES else lambda *size: some_inputs(*size)[0]
+    tokens = draw(config, config.max_seq_len)
     logits, wanted = ours.eval()(tokens), theirs(tokens).logits
+    direction = torch.randn(wanted.shape, generator=torch.Generator().manual_seed(2))
     for out in (logits, wanted):
         (out * direction / tokens.numel()).sum().backward()
     gradient, wanted_gradient = ours.embedding.tokens.weight.grad, theirs.get_input_embeddings().weight.grad
@@ -45,8 +49,9 @@ def share(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 def rows() -> dict[str, list[str]]:
     """The lines of the table by family, the cases in their order."""
     lines = defaultdict(list)
-    for case in CASES:
-        family = CASES[case]().model_type
+    makers = CASES | {case: config for case, (_, config) in ENCODER_CASES.items()}
+    for case in makers:
+        family = makers[case]().model_type
         logits, gradients = errors(case)
         lines[family].append(f"| `{family}` | {case} | {logits:.0e} | {gradients:.0e} |")
     return lines

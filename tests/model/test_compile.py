@@ -12,14 +12,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from model.small_encoders import ENCODERS
 from model.small_models import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
 import torch
+from model.small_encoders import ENCODERS, scrambled as scrambled_encoder
 from model.small_models import CONFIGS, scrambled, some_tokens
 from hornbook.model.mask import Mask
+from hornbook.model.models import build_model
 
 tokens = some_tokens(2, 10)
 documents = Mask(documents=torch.arange(10).expand(2, 10) // 4)
@@ -29,6 +32,16 @@ for name, config in CONFIGS.items():
     compiled = torch.compile(model, fullgraph=True, backend="eager")
     for args in ((tokens,), (tokens, documents)):
         torch.testing.assert_close(compiled(*args), model(*args), atol=1e-6, rtol=1e-6)
+    print(name)
+for name, config in ENCODERS.items():
+    torch.compiler.reset()
+    model = scrambled_encoder(build_model(config))
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    padded = Mask(causal=model.sees.causal, padding=torch.arange(10).expand(2, 10) < 7)
+    segments = None if model.embedding.segments is None else tokens % 2
+    for mask in (None, padded):
+        out, wanted = (each(tokens, mask, segments=segments) for each in (compiled, model))
+        torch.testing.assert_close(out, wanted, atol=1e-6, rtol=1e-6)
     print(name)
 """
 
@@ -44,4 +57,4 @@ def test_forward_is_one_graph() -> None:
         text=True,
         check=False,
     )
-    assert child.stdout.splitlines() == list(CONFIGS), child.stderr
+    assert child.stdout.splitlines() == [*CONFIGS, *ENCODERS], child.stderr

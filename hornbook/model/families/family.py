@@ -3,8 +3,9 @@
     family = family_of({"model_type": "gpt2", ...}, "config.json")
     config = read_config(family, attributes, "config.json")
 
-A model carries no family. Which one can hold it is found by trying: a family can, where the configuration
-that it writes is read back to the same model (`holders`).
+What is published under one name may be of several shapes, each of which is a family here. A model carries no
+family. Which one can hold it is found by trying: a family can, where the configuration that it writes is read
+back to the same model (`holders`).
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pydantic
 
 from hornbook.base.errors import ConfigError, did_you_mean
-from hornbook.model.config import BlockConfig, ModelConfig, RotaryConfig
+from hornbook.model.config import BlockConfig, ModelConfig, RotaryConfig, StackConfig
+from hornbook.model.encoder_config import ClassifierConfig
 from hornbook.model.families.reading import Reading
-from hornbook.model.families.rules import Rule
+from hornbook.model.families.rules import Rule, Tensors
 
 MODULES: dict[str, str] = {
     "gpt2": "gpt2",
@@ -42,7 +44,18 @@ MODULES: dict[str, str] = {
 }
 """The module of each `model_type`; where several can hold a model, the first is taken."""
 
+ENCODER_MODULES: dict[str, str] = {
+    "bert": "bert",
+    "roberta": "roberta",
+}
+"""The same for encoders; such a module has a family for each shape, as `FAMILIES`."""
+
 Kind = TypeVar("Kind")
+Shape = TypeVar("Shape", bound=StackConfig)
+
+
+def _as_it_is(tensors: Tensors) -> Tensors:
+    return tensors
 
 
 class CannotHold(Exception):
@@ -50,42 +63,77 @@ class CannotHold(Exception):
 
 
 @dataclass(frozen=True)
-class Family:
-    """One family of published models."""
+class Family(Generic[Shape]):
+    """One family of published models, of one shape."""
 
     model_type: str
     """Its name in `config.json`."""
     architecture: str
     """The class that computes it."""
-    read: Callable[[Reading], ModelConfig]
+    read: Callable[[Reading], Shape]
     """From their attributes to ours."""
-    write: Callable[[ModelConfig], dict[str, Any]]
+    write: Callable[[Shape], dict[str, Any]]
     """From ours to theirs; may raise `CannotHold`, and need not, where reading gives another model."""
-    rules: Callable[[ModelConfig], list[Rule]]
+    rules: Callable[[Shape], list[Rule]]
     """How the tensors of such a model are carried over."""
     ignored: str = r"lm_head\.weight"
-    """A regular expression for tensors that hold nothing learned, or a tied matrix once more."""
+    """A regular expression for tensors that hold nothing learned here, or a tied matrix once more."""
+    shape: type[StackConfig] = ModelConfig
+    """The configuration that it is read to."""
+    renewed: Callable[[Tensors], Tensors] = _as_it_is
+    """The tensors of a file, those of old files put as files of today have them."""
 
 
-def load_family(model_type: str) -> Family:
-    """Return a family by its name."""
-    if model_type not in MODULES:
-        raise ConfigError(f"there is no family {model_type!r}, {did_you_mean(model_type, MODULES)}")
-    family: Family = import_module(f"hornbook.model.families.{MODULES[model_type]}").FAMILY
-    return family
+def load_families(model_type: str) -> tuple[Family[Any], ...]:
+    """Return the families of one name, one for each shape."""
+    if model_type in MODULES:
+        return (import_module(f"hornbook.model.families.{MODULES[model_type]}").FAMILY,)
+    if model_type not in ENCODER_MODULES:
+        known = [*MODULES, *ENCODER_MODULES]
+        raise ConfigError(f"there is no family {model_type!r}, {did_you_mean(model_type, known)}")
+    families: tuple[Family[Any], ...]
+    families = import_module(f"hornbook.model.families.{ENCODER_MODULES[model_type]}").FAMILIES
+    return families
 
 
-def family_of(attributes: Mapping[str, Any], origin: str) -> Family:
-    """Return the family that a `config.json` names."""
+def load_family(model_type: str, shape: type[StackConfig] = ModelConfig) -> Family[Any]:
+    """Return a family by its name, the one for models of a shape."""
+    families = load_families(model_type)
+    for family in families:
+        if family.shape is shape:
+            return family
+    architectures = " and ".join(family.architecture for family in families)
+    raise ConfigError(f"{model_type} cannot hold this model: it has {architectures} only")
+
+
+def family_of(attributes: Mapping[str, Any], origin: str) -> Family[Any]:
+    """Return the family that a `config.json` names, by its `model_type` and its `architectures`."""
     model_type = attributes.get("model_type")
-    if model_type not in MODULES:
+    known = [*MODULES, *ENCODER_MODULES]
+    if model_type not in known:
         raise ConfigError(
-            f"{origin}: model_type = {model_type!r} is no family known here; known are {', '.join(MODULES)}"
+            f"{origin}: model_type = {model_type!r} is no family known here; known are {', '.join(known)}"
         )
-    return load_family(model_type)
+    families = load_families(model_type)
+    architectures = attributes.get("architectures")
+    if not architectures and len(families) == 1:
+        return families[0]
+    # Old files spell some in other cases.
+    named = {str(name).lower() for name in architectures or ()}
+    for family in families:
+        if family.architecture.lower() in named:
+            return family
+    # A model without its head lacks nothing where the head is the embedding; where it is not, that is missed.
+    if families[0].shape is ModelConfig and any(name.endswith("model") for name in named):
+        return families[0]
+    computed = " or ".join(family.architecture for family in families)
+    raise ConfigError(
+        f"{origin}: architectures = {architectures!r} is refused, because of {model_type} only {computed} is "
+        "computed here"
+    )
 
 
-def read_config(family: Family, attributes: Mapping[str, Any], origin: str) -> ModelConfig:
+def read_config(family: Family[Shape], attributes: Mapping[str, Any], origin: str) -> Shape:
     """Return the model that a configuration tells, every attribute of which was understood."""
     reading = Reading(attributes, origin)
     try:
@@ -101,14 +149,15 @@ def read_config(family: Family, attributes: Mapping[str, Any], origin: str) -> M
     return config
 
 
-def holders(config: ModelConfig) -> Iterator[tuple[Family, str | None]]:
-    """Every family, and why it cannot hold a model; None where it can."""
-    for model_type in MODULES:
-        family = load_family(model_type)
-        yield family, reason_against(family, config)
+def holders(config: StackConfig) -> Iterator[tuple[Family[Any], str | None]]:
+    """Every family of a model's shape, and why it cannot hold the model; None where it can."""
+    for model_type in (*MODULES, *ENCODER_MODULES):
+        for family in load_families(model_type):
+            if family.shape is type(config):
+                yield family, reason_against(family, config)
 
 
-def reason_against(family: Family, config: ModelConfig) -> str | None:
+def reason_against(family: Family[Any], config: StackConfig) -> str | None:
     """Why a family cannot hold a model; None where it can."""
     try:
         written = family.write(config)
@@ -121,18 +170,20 @@ def reason_against(family: Family, config: ModelConfig) -> str | None:
     return None if differing is None else f"it cannot say {differing}"
 
 
-def as_computed(config: ModelConfig) -> ModelConfig:
+def as_computed(config: Shape) -> Shape:
     """The same model with everything said that is else derived, and without what matters in training alone:
     how its weights start, and dropout.
     """
     kinds = [_spelled_out(block, config.head_dim(block)) for block in config.pattern]
-    return config.model_copy(
-        update={
-            "pattern": tuple(kinds[layer % len(kinds)] for layer in range(config.n_layers)),
-            "embedding": config.embedding.model_copy(update={"dropout": 0.0}),
-            "init": ModelConfig.model_fields["init"].default,
-        }
-    )
+    said: dict[str, Any] = {
+        "pattern": tuple(kinds[layer % len(kinds)] for layer in range(config.n_layers)),
+        "embedding": config.embedding.model_copy(update={"dropout": 0.0}),
+        "init": StackConfig.model_fields["init"].default,
+    }
+    if isinstance(config, ClassifierConfig):
+        pooler = config.pooler and config.pooler.model_copy(update={"dropout": 0.0})
+        said |= {"dropout": 0.0, "pooler": pooler}
+    return config.model_copy(update=said)
 
 
 def _spelled_out(block: BlockConfig, head_dim: int) -> BlockConfig:
@@ -162,7 +213,7 @@ def _first_difference(ours: Any, theirs: Any, path: str = "") -> str | None:
     return next((each for each in found if each is not None), None)
 
 
-def only_block(config: ModelConfig) -> BlockConfig:
+def only_block(config: StackConfig) -> BlockConfig:
     """The block of a model whose layers are all alike."""
     block, *others = config.pattern
     if any(other != block for other in others):

@@ -19,6 +19,7 @@ from torch import Tensor
 from hornbook.base.errors import ConfigError
 
 Change = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+Tensors = Mapping[str, Tensor]
 MOST_NAMED = 5
 """So many names of tensors are listed in an error."""
 

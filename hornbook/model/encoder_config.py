@@ -1,0 +1,89 @@
+"""What an encoder is, as data: a stack that sees both ways, and the head that makes it useful.
+
+The parts are those of `config.py`. A `MaskedLMConfig` fully describes a model that fills in masked tokens, a
+`ClassifierConfig` one that puts a whole text into a class.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pydantic
+from pydantic import PositiveInt
+
+from hornbook.base.config import Config
+from hornbook.model.config import Activation, LayerNormConfig, NormConfig, Share, StackConfig
+
+Pooling = Literal["first", "last", "mean"]
+
+
+class TransformConfig(Config):
+    """A projection, an activation and a norm before the output matrix (Devlin et al. 2019)."""
+
+    activation: Activation = "gelu"
+    """The function after the projection."""
+    norm: NormConfig | None = LayerNormConfig()
+    """Norm after the activation; None: none."""
+    bias: bool = True
+    """Whether the projection has a bias."""
+
+
+class MaskedHeadConfig(Config):
+    """How the last vectors become logits over the vocabulary."""
+
+    transform: TransformConfig | None = TransformConfig()
+    """What stands before the output matrix; None: nothing."""
+    tied: bool = True
+    """Whether the output matrix is the embedding matrix."""
+    bias: bool = True
+    """Whether the logits have a bias."""
+
+
+class MaskedLMConfig(StackConfig):
+    """An encoder that fills in masked tokens, whole."""
+
+    head: MaskedHeadConfig = MaskedHeadConfig()
+    """The output side."""
+
+    @pydantic.model_validator(mode="after")
+    def _sees_both_ways(self) -> MaskedLMConfig:
+        _check_windows(self)
+        return self
+
+
+class PoolerConfig(Config):
+    """A projection and tanh over the pooled vector (Devlin et al. 2019)."""
+
+    dropout: Share = 0.0
+    """Share of the pooled vector that is zeroed before it, in training."""
+
+
+class ClassifierConfig(StackConfig):
+    """Any stack, pooled to one vector and put into a class, whole."""
+
+    n_classes: PositiveInt
+    """Number of classes; 1 for a number that is estimated."""
+    causal: bool = False
+    """Whether no position sees a later one, as in a decoder."""
+    pooling: Pooling = "first"
+    """Which of a row's vectors stands for it: that of its first or last real token, or the mean of them."""
+    pooler: PoolerConfig | None = None
+    """What is done with that vector before the head; None: nothing."""
+    dropout: Share = 0.0
+    """Share of the pooled vector that is zeroed before the head, in training."""
+
+    @pydantic.model_validator(mode="after")
+    def _direction_fits(self) -> ClassifierConfig:
+        if not self.causal:
+            _check_windows(self)
+        elif self.pooling == "first":
+            raise ValueError(
+                "the first token of a causal stack sees nothing but itself: pooling must be last or mean"
+            )
+        return self
+
+
+def _check_windows(config: StackConfig) -> None:
+    """A window limits how far back a position sees; ahead there is no such limit yet."""
+    if any(block.attention.window is not None for block in config.pattern):
+        raise ValueError("windows look back only, and this model sees both ways: window must be null")

@@ -1,0 +1,65 @@
+"""What every shape of model is made of: an embedding, blocks and a final norm.
+
+A shape (`models.py`, `encoders.py`) puts its head on a `Stack` and says which way it sees.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hornbook.base.errors import ConfigError
+from hornbook.model.block import Block
+from hornbook.model.cache import KVCache
+from hornbook.model.config import StackConfig
+from hornbook.model.embedding import Embedding
+from hornbook.model.mask import Mask
+from hornbook.model.norm import build_norm
+
+
+class Stack(nn.Module):
+    """A transformer without a head."""
+
+    def __init__(self, config: StackConfig) -> None:
+        super().__init__()
+        self.max_seq_len = config.max_seq_len
+        self.embedding = Embedding(config.embedding, config.vocab_size, config.d_model, config.max_seq_len)
+        kinds = [config.pattern[i % len(config.pattern)] for i in range(config.n_layers)]
+        self.blocks = nn.ModuleList(Block(kind, config.d_model, config.head_dim(kind)) for kind in kinds)
+        self.final_norm = build_norm(config.final_norm, config.d_model)
+
+    def run(
+        self,
+        tokens: Int[Tensor, "batch seq"],
+        mask: Mask,
+        cache: KVCache | None = None,
+        positions: Int[Tensor, "*batch seq"] | None = None,
+        segments: Int[Tensor, "batch seq"] | None = None,
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """The normalised output of the last block.
+
+        With a cache, `tokens` follow what the cache holds, and the cache grows by them. `positions` None
+        counts them from the first token on; rows that are padded at the left, or hold several documents,
+        count their own. `segments` None: all tokens are of segment 0, where the model has segments.
+        """
+        start = 0 if cache is None else cache.length
+        stop = start + tokens.size(1)
+        self._check_length(stop, cache)
+        if positions is None:
+            positions = torch.arange(start, stop, device=tokens.device)
+        x = self.embedding(tokens, positions, segments)
+        for i, block in enumerate(self.layers):
+            x = block(x, mask, positions, None if cache is None else cache.layers[i])
+        return self.final_norm(x)
+
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks in order."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
+    def _check_length(self, stop: int, cache: KVCache | None) -> None:
+        if stop > self.max_seq_len:
+            raise ConfigError(f"{stop} tokens, but the model takes at most {self.max_seq_len}; cut the input")
+        if cache is not None and stop > cache.capacity:
+            raise ConfigError(f"{stop} tokens, but the cache holds {cache.capacity}; make it longer")
