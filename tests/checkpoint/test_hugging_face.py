@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from checkpoint.published import CASES
+from checkpoint.published_encoders import ENCODER_CASES
 
 from hornbook.base.errors import ConfigError, HornbookError, RunFolderError
 from hornbook.checkpoint.hugging_face import read_model, write_model
@@ -141,7 +142,8 @@ def test_every_family_has_a_case() -> None:
 def test_the_page_tells_every_case_and_its_errors() -> None:
     page = (Path(__file__).parents[2] / "docs" / "families.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (\S+) \| (\S+) \|$", page, flags=re.MULTILINE)
-    cases = {(CASES[case]().model_type, case) for case in CASES}
+    makers = CASES | {case: make for case, (_, make) in ENCODER_CASES.items()}
+    cases = {(make().model_type, case) for case, make in makers.items()}
     assert {(family, case) for family, case, *_ in rows} == cases, "type: make families"
     assert all(float(error) < 1e-5 for row in rows for error in row[2:])
 
