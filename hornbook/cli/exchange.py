@@ -7,6 +7,7 @@ from pathlib import Path
 from hornbook.model.count import count_parameters
 from hornbook.recipes.lesson import Lesson, console
 from hornbook.train.exchange import export, import_hf
+from hornbook.train.run import load
 
 
 def bring_in(folder: Path, out: Path) -> None:
@@ -24,8 +25,14 @@ def bring_in(folder: Path, out: Path) -> None:
 
 def send_out(run: Path, out: Path, format: str, family: str | None) -> None:
     """Write a run for other libraries, and say as what."""
-    written_as = export(run, out, format, family)
+    whole = load(run, device="cpu")
+    written_as = export(whole, out, format, family)
     lesson = Lesson(console())
     lesson.title(f"{run} is now {out}")
     lesson.fact("written as", f"{written_as}; read again, its logits are the same")
+    if whole.tokenizer.end_of_text is not None:
+        first = whole.tokenizer.decode([whole.tokenizer.end_of_text])
+        lesson.fact(
+            "prompts", f"documents began with {first} in training here: put it before a prompt there too"
+        )
     lesson.say(f"transformers reads it: AutoModelForCausalLM.from_pretrained({str(out)!r})", "bold")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from checkpoint.published import drawn, pairs
 from checkpoint.published_encoders import ENCODER_CASES
 from checkpoint.test_hugging_face import assert_same, edited
 
 from hornbook.base.errors import ConfigError, HornbookError, RunFolderError
-from hornbook.checkpoint.hugging_face import AnyConfig, AnyModel, read_decoder, read_model, write_model
+from hornbook.checkpoint.hugging_face import AnyConfig, read_decoder, read_model, write_model
 from hornbook.model.config import EmbeddingConfig, ModelConfig
 from hornbook.model.encoder_config import ClassifierConfig, MaskedLMConfig
 from hornbook.model.encoders import Classifier, MaskedLM
@@ -34,27 +34,13 @@ def published(case: str) -> Any:
     """A model of transformers with every parameter drawn, gains and biases too, in evaluation mode."""
     name, config = ENCODER_CASES[case]
     model = getattr(transformers, name)._from_config(config(), attn_implementation="eager")
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(0.2 * noise if parameter.ndim > 1 else parameter + 0.2 * noise)
-    return model.eval()
+    return drawn(model)
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The model of a case, and ours read from its folder; each is made once."""
-
-    @functools.cache
-    def both(case: str) -> tuple[Any, AnyConfig, AnyModel, Path]:
-        theirs = published(case)
-        folder = tmp_path_factory.mktemp("published") / "theirs"
-        theirs.save_pretrained(folder)
-        config, ours = read_model(folder)
-        return theirs, config, ours.eval(), folder
-
-    return both
+    return pairs(published, tmp_path_factory)
 
 
 def some_inputs(config: AnyConfig, seq_len: int, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,7 +5,6 @@ Models are made tiny and random by `transformers`, every parameter drawn, and sa
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from checkpoint.published import CASES
+from checkpoint.published import CASES, drawn, pairs
 from checkpoint.published_encoders import ENCODER_CASES
 
 from hornbook.base.errors import ConfigError, HornbookError, RunFolderError
@@ -31,27 +30,13 @@ every_case = pytest.mark.parametrize("case", CASES)
 def published(case: str) -> Any:
     """A model of transformers with every parameter drawn, gains and biases too, in evaluation mode."""
     model = transformers.AutoModelForCausalLM.from_config(CASES[case](), attn_implementation="eager")
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(0.2 * noise if parameter.ndim > 1 else parameter + 0.2 * noise)
-    return model.eval()
+    return drawn(model)
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The model of a case, and ours read from its folder; each is made once."""
-
-    @functools.cache
-    def both(case: str) -> tuple[Any, ModelConfig, CausalLM, Path]:
-        theirs = published(case)
-        folder = tmp_path_factory.mktemp("published") / "theirs"
-        theirs.save_pretrained(folder)
-        config, ours = read_model(folder)
-        return theirs, config, ours.eval(), folder
-
-    return both
+    return pairs(published, tmp_path_factory)
 
 
 def some_tokens(config: ModelConfig, seq_len: int, seed: int = 1) -> torch.Tensor:
