@@ -32,7 +32,5 @@ def send_out(run: Path, out: Path, format: str, family: str | None) -> None:
     lesson.fact("written as", f"{written_as}; read again, its logits are the same")
     if whole.tokenizer.end_of_text is not None:
         first = whole.tokenizer.decode([whole.tokenizer.end_of_text])
-        lesson.fact(
-            "prompts", f"documents began with {first} in training here: put it before a prompt there too"
-        )
+        lesson.fact("prompts", f"Hornbook puts {first} before each; do so there, too")
     lesson.say(f"transformers reads it: AutoModelForCausalLM.from_pretrained({str(out)!r})", "bold")
