@@ -23,6 +23,7 @@ from torch import Tensor
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.base.files import atomic_write, read_json, write_json
 from hornbook.base.randomness import stream_seed
+from hornbook.base.temporaries import temporary_name
 from hornbook.checkpoint.tensors import load_weights
 from hornbook.model.config import ModelConfig
 from hornbook.model.encoder_config import ClassifierConfig, MaskedLMConfig
@@ -130,8 +131,7 @@ def write_model(
     if target.exists():
         raise RunFolderError(f"{target} exists already; it stays as it is, choose another folder")
     chosen = _family_for(config, family)
-    unfinished = target.with_name(f"{target.name}.tmp")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished = temporary_name(target)
     try:
         unfinished.mkdir(parents=True)
         _write(model, config, chosen, unfinished, tokenizer)

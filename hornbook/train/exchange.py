@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from hornbook.base.config import to_dict
-from hornbook.base.errors import ConfigError
+from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.base.files import write_json
 from hornbook.checkpoint.folder import RunFolder
 from hornbook.checkpoint.hugging_face import read_decoder, write_model
@@ -30,6 +30,8 @@ def import_hf(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None
     the run's configuration is the default: how the model was trained, the folder does not tell.
     """
     path = Path(folder)
+    if out is not None and RunFolder(out).exists:
+        raise RunFolderError(f"{out} exists already; it stays as it is, choose another folder")
     model_config, model = read_decoder(path)
     tokenizer = Tokenizer.load(path)
     if tokenizer.vocab_size > model_config.vocab_size:

@@ -5,6 +5,7 @@ Models are made tiny and random by `transformers`, every parameter drawn, and sa
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -214,6 +215,19 @@ def test_nothing_is_written_over_a_folder(pair: Any, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(RunFolderError, match="exists already"):
         write_model(ours, config, tmp_path / "mine")
+    (tmp_path / "other.tmp").mkdir()
+    write_model(ours, config, tmp_path / "other")
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "other", "other.tmp"}
+
+
+def test_weights_of_another_type_become_float32(pair: Any, tmp_path: Path) -> None:
+    theirs, _, ours, _ = pair("gpt2")
+    copy.deepcopy(theirs).bfloat16().save_pretrained(tmp_path / "half")
+    _, again = read_model(tmp_path / "half")
+    rounded = dict(again.named_parameters())
+    for name, parameter in ours.named_parameters():
+        assert rounded[name].dtype == torch.float32
+        assert torch.equal(rounded[name], parameter.bfloat16().float()), name
 
 
 def test_a_model_that_would_come_back_another_is_not_written(

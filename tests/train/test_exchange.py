@@ -72,7 +72,7 @@ def test_what_does_not_fit_is_refused(
         export(finished, tmp_path / "out", format="gguf")
     with pytest.raises(ConfigError, match="gpt2 cannot hold this model"):
         export(finished, tmp_path / "out", family="gpt2")
-    with pytest.raises(RunFolderError, match="exists already"):
+    with pytest.raises(RunFolderError, match="exists already; it stays as it is, choose another folder"):
         import_hf(exported, finished.path)
     larger = tmp_path / "larger"
     larger.mkdir()
