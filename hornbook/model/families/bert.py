@@ -31,7 +31,7 @@ from hornbook.model.encoder_config import (
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name
 from hornbook.model.families.reading import Reading
-from hornbook.model.families.rules import Rule, Tensors, same
+from hornbook.model.families.rules import Rule, Tensors, in_each_block, same
 
 
 def read_stack(theirs: Reading) -> dict[str, Any]:
@@ -151,13 +151,12 @@ def stack_rules(prefix: str) -> list[Rule]:
         "feed_forward.layer.down": "output.dense",
         "feed_forward.residual_norm": "output.LayerNorm",
     }
-    ours, theirs = "blocks.{layer}.", prefix + "encoder.layer.{layer}."
     return [
         same("embedding.tokens.weight", f"{prefix}embeddings.word_embeddings.weight"),
         same("embedding.positions.weight", f"{prefix}embeddings.position_embeddings.weight"),
         same("embedding.segments.weight", f"{prefix}embeddings.token_type_embeddings.weight"),
         same("embedding.norm.{end}", prefix + "embeddings.LayerNorm.{end}"),
-        *(same(f"{ours}{name}.{{end}}", f"{theirs}{other}.{{end}}") for name, other in layers.items()),
+        *in_each_block(prefix + "encoder.layer.{layer}.", layers),
     ]
 
 

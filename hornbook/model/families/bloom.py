@@ -22,7 +22,7 @@ from hornbook.model.config import (
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import take_either
 from hornbook.model.families.reading import Reading
-from hornbook.model.families.rules import Rule, joined_by_head, same
+from hornbook.model.families.rules import BLOCK, Rule, in_each_block, joined_by_head, same
 
 TRAINED_LEN = 2048
 """The longest sequence where a configuration says nothing, in tokens."""
@@ -86,7 +86,7 @@ def _rules(config: ModelConfig) -> list[Rule]:
         "feed_forward.layer.up": "mlp.dense_h_to_4h",
         "feed_forward.layer.down": "mlp.dense_4h_to_h",
     }
-    ours, theirs = "blocks.{layer}.", "transformer.h.{layer}."
+    ours, theirs = BLOCK, "transformer.h.{layer}."
     return [
         same("embedding.tokens.weight", "transformer.word_embeddings.weight"),
         same("embedding.norm.{end}", "transformer.word_embeddings_layernorm.{end}"),
@@ -97,7 +97,7 @@ def _rules(config: ModelConfig) -> list[Rule]:
             theirs + "self_attention.query_key_value.{end}",
             config.head_dim(config.pattern[0]),
         ),
-        *(same(f"{ours}{name}.{{end}}", f"{theirs}{other}.{{end}}") for name, other in names.items()),
+        *in_each_block(theirs, names),
     ]
 
 

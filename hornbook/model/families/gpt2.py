@@ -19,7 +19,7 @@ from hornbook.model.config import (
     NormSlotsConfig,
 )
 from hornbook.model.families.family import Family, needed, only_block
-from hornbook.model.families.names import ACTIVATIONS, activation_name
+from hornbook.model.families.names import ACTIVATIONS, activation_name, pass_over_summary
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import Rule, joined, same, transposed
 
@@ -36,9 +36,7 @@ def _read(theirs: Reading) -> ModelConfig:
     theirs.expect("scale_attn_by_inverse_layer_idx", False)
     # The order of two products, which gives the same numbers but for rounding.
     theirs.expect("reorder_and_upcast_attn", False, True)
-    for name in ("summary_type", "summary_use_proj", "summary_activation", "summary_first_dropout"):
-        theirs.take(name, None)  # The head of another task.
-    theirs.take("summary_proj_to_labels", None)
+    pass_over_summary(theirs)
     theirs.take("n_ctx", None)  # n_positions under its former name.
     return ModelConfig(
         vocab_size=theirs.take("vocab_size"),

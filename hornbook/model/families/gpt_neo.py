@@ -19,7 +19,7 @@ from hornbook.model.families.family import CannotHold, Family, needed
 from hornbook.model.families.layers import layers_of, repeating
 from hornbook.model.families.names import ACTIVATIONS, activation_name, pass_over_summary
 from hornbook.model.families.reading import Reading
-from hornbook.model.families.rules import Rule, same
+from hornbook.model.families.rules import Rule, in_each_block, same
 
 
 def _read(theirs: Reading) -> ModelConfig:
@@ -113,13 +113,12 @@ def _rules(config: ModelConfig) -> list[Rule]:
         "feed_forward.layer.up": "mlp.c_fc",
         "feed_forward.layer.down": "mlp.c_proj",
     }
-    ours, theirs = "blocks.{layer}.", "transformer.h.{layer}."
     return [
         same("embedding.tokens.weight", "transformer.wte.weight"),
         same("embedding.positions.weight", "transformer.wpe.weight"),
         same("final_norm.{end}", "transformer.ln_f.{end}"),
         same("head.weight", "lm_head.weight"),
-        *(same(f"{ours}{name}.{{end}}", f"{theirs}{other}.{{end}}") for name, other in names.items()),
+        *in_each_block("transformer.h.{layer}.", names),
     ]
 
 

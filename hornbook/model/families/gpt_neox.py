@@ -24,7 +24,7 @@ from hornbook.model.config import (
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name, read_rotary, written_rotary
 from hornbook.model.families.reading import Reading
-from hornbook.model.families.rules import Rule, joined_by_head, same
+from hornbook.model.families.rules import BLOCK, Rule, in_each_block, joined_by_head, same
 
 
 def _read(theirs: Reading) -> ModelConfig:
@@ -105,7 +105,7 @@ def _rules(config: ModelConfig) -> list[Rule]:
         "feed_forward.layer.up": "mlp.dense_h_to_4h",
         "feed_forward.layer.down": "mlp.dense_4h_to_h",
     }
-    ours, theirs = "blocks.{layer}.", "gpt_neox.layers.{layer}."
+    ours, theirs = BLOCK, "gpt_neox.layers.{layer}."
     return [
         same("embedding.tokens.weight", "gpt_neox.embed_in.weight"),
         same("final_norm.{end}", "gpt_neox.final_layer_norm.{end}"),
@@ -115,7 +115,7 @@ def _rules(config: ModelConfig) -> list[Rule]:
             theirs + "attention.query_key_value.{end}",
             config.head_dim(config.pattern[0]),
         ),
-        *(same(f"{ours}{name}.{{end}}", f"{theirs}{other}.{{end}}") for name, other in names.items()),
+        *in_each_block(theirs, names),
     ]
 
 

@@ -22,7 +22,7 @@ from hornbook.model.config import (
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name, pass_over_summary
 from hornbook.model.families.reading import Reading
-from hornbook.model.families.rules import Rule, rotary_in_turns, same
+from hornbook.model.families.rules import BLOCK, Rule, in_each_block, rotary_in_turns, same
 
 
 def _read(theirs: Reading) -> ModelConfig:
@@ -83,7 +83,7 @@ def _rules(config: ModelConfig) -> list[Rule]:
     block = config.pattern[0]
     position = needed(block.attention.position, RotaryConfig, "rotary positions")
     head_dim = config.head_dim(block)
-    ours, theirs = "blocks.{layer}.", "transformer.h.{layer}."
+    ours, theirs = BLOCK, "transformer.h.{layer}."
     names = {
         "norm": "ln_1",
         "attention.layer.v": "attn.v_proj",
@@ -103,7 +103,7 @@ def _rules(config: ModelConfig) -> list[Rule]:
             rotary_in_turns(ours + name, theirs + other, head_dim, position.width or head_dim)
             for name, other in turned.items()
         ),
-        *(same(f"{ours}{name}.{{end}}", f"{theirs}{other}.{{end}}") for name, other in names.items()),
+        *in_each_block(theirs, names),
     ]
 
 

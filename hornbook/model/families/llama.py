@@ -21,7 +21,7 @@ from hornbook.model.config import (
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name, read_rotary, written_rotary
 from hornbook.model.families.reading import Reading
-from hornbook.model.families.rules import Rule, same
+from hornbook.model.families.rules import Rule, in_each_block, same
 
 
 def read_attention(theirs: Reading, theta: float = 10_000.0, **more: Any) -> AttentionConfig:
@@ -158,12 +158,11 @@ OUTPUT_NORM_NAMES = {
 
 def named(names: Mapping[str, str]) -> list[Rule]:
     """Rules for a model whose blocks have parts of these names."""
-    ours, theirs = "blocks.{layer}.", "model.layers.{layer}."
     return [
         same("embedding.tokens.weight", "model.embed_tokens.weight"),
         same("final_norm.weight", "model.norm.weight"),
         same("head.weight", "lm_head.weight"),
-        *(same(f"{ours}{name}.{{end}}", f"{theirs}{other}.{{end}}") for name, other in names.items()),
+        *in_each_block("model.layers.{layer}.", names),
     ]
 
 

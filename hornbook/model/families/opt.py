@@ -25,7 +25,7 @@ from hornbook.model.config import (
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name
 from hornbook.model.families.reading import Reading
-from hornbook.model.families.rules import Rule, same
+from hornbook.model.families.rules import Rule, in_each_block, same
 
 ROWS_BEFORE = 2
 """Rows of the matrix of positions that no real token ever reads."""
@@ -115,7 +115,6 @@ def _rules(config: ModelConfig) -> list[Rule]:
         "feed_forward.layer.up": "fc1",
         "feed_forward.layer.down": "fc2",
     }
-    ours, theirs = "blocks.{layer}.", "model.decoder.layers.{layer}."
     return [
         same("embedding.tokens.weight", "model.decoder.embed_tokens.weight"),
         Rule(
@@ -126,7 +125,7 @@ def _rules(config: ModelConfig) -> list[Rule]:
         ),
         same("final_norm.{end}", "model.decoder.final_layer_norm.{end}"),
         same("head.weight", "lm_head.weight"),
-        *(same(f"{ours}{name}.{{end}}", f"{theirs}{other}.{{end}}") for name, other in names.items()),
+        *in_each_block("model.decoder.layers.{layer}.", names),
     ]
 
 

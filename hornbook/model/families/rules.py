@@ -20,6 +20,8 @@ from hornbook.base.errors import ConfigError
 
 Change = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 Tensors = Mapping[str, Tensor]
+BLOCK = "blocks.{layer}."
+"""What begins the names of a block's tensors."""
 MOST_NAMED = 5
 """So many names of tensors are listed in an error."""
 
@@ -52,6 +54,11 @@ class Rule:
 def same(ours: str, theirs: str) -> Rule:
     """A tensor under another name."""
     return Rule((ours,), (theirs,))
+
+
+def in_each_block(layer: str, names: Mapping[str, str]) -> list[Rule]:
+    """Parts of a block under other names, with their weights and biases; `layer` begins all of theirs."""
+    return [same(f"{BLOCK}{ours}.{{end}}", f"{layer}{theirs}.{{end}}") for ours, theirs in names.items()]
 
 
 def transposed(ours: str, theirs: str) -> Rule:
