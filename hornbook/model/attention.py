@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from hornbook.model.attend import attend
 from hornbook.model.cache import LayerCache
-from hornbook.model.config import AlibiConfig, AttentionConfig, RotaryConfig
 from hornbook.model.mask import Mask
 from hornbook.model.norm import build_norm
+from hornbook.model.part_config import AlibiConfig, AttentionConfig, RotaryConfig
 from hornbook.model.position import Rotary, alibi
 
 

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from hornbook.model.block import Block
-from hornbook.model.config import FixedConfig, ModelConfig, SparseConfig, StridedConfig
+from hornbook.model.config import ModelConfig
 from hornbook.model.mixture import Mixture
 from hornbook.model.models import CausalLM
+from hornbook.model.part_config import FixedConfig, SparseConfig, StridedConfig
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hornbook.base.errors import ConfigError
-from hornbook.model.config import EmbeddingConfig, LearnedPositionConfig, SinusoidalPositionConfig
+from hornbook.model.config import EmbeddingConfig
 from hornbook.model.norm import build_norm
+from hornbook.model.part_config import LearnedPositionConfig, SinusoidalPositionConfig
 from hornbook.model.position import sinusoids
 
 

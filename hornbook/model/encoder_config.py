@@ -12,7 +12,8 @@ import pydantic
 from pydantic import PositiveInt
 
 from hornbook.base.config import Config
-from hornbook.model.config import Activation, LayerNormConfig, NormConfig, Share, StackConfig
+from hornbook.model.config import StackConfig
+from hornbook.model.part_config import Activation, LayerNormConfig, NormConfig, Share
 
 Pooling = Literal["first", "last", "mean"]
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from hornbook.base.errors import ConfigError
-from hornbook.model.config import FixedConfig, SparseConfig, StridedConfig
+from hornbook.model.part_config import FixedConfig, SparseConfig, StridedConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hornbook.model.config import MixtureConfig, PositionwiseConfig
 from hornbook.model.feed_forward import FeedForward
+from hornbook.model.part_config import MixtureConfig, PositionwiseConfig
 
 
 class Mixture(nn.Module):

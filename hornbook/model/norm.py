@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hornbook.model.config import LayerNormConfig, NormConfig, RMSNormConfig, UnitOffsetRMSNormConfig
+from hornbook.model.part_config import LayerNormConfig, NormConfig, RMSNormConfig, UnitOffsetRMSNormConfig
 
 
 class LayerNorm(nn.Module):

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hornbook.model.config import (
+from hornbook.model.part_config import (
     ByPartsScaling,
     DynamicNTKScaling,
     LinearScaling,

@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from hornbook.model.config import ModelConfig, RotaryConfig
+from hornbook.model.config import ModelConfig
+from hornbook.model.part_config import RotaryConfig
 
 
 def attend(

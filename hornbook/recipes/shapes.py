@@ -16,15 +16,8 @@ from hornbook.base.config import override, parse
 from hornbook.base.errors import ConfigError, did_you_mean
 from hornbook.base.files import read_json
 from hornbook.data.config import DataConfig
-from hornbook.model.config import (
-    AttentionConfig,
-    BlockConfig,
-    FeedForwardConfig,
-    ModelConfig,
-    RMSNormConfig,
-    RotaryConfig,
-    ZeroOutputInit,
-)
+from hornbook.model.config import BlockConfig, ModelConfig, ZeroOutputInit
+from hornbook.model.part_config import AttentionConfig, FeedForwardConfig, RMSNormConfig, RotaryConfig
 from hornbook.train.config import RunConfig, TokenizerConfig, TrainConfig
 
 SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16)

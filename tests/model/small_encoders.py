@@ -7,16 +7,7 @@ from typing import Any, TypeVar
 import torch
 from model.small_models import LAYER, RMS, block
 
-from hornbook.model.config import (
-    AlibiConfig,
-    BlockConfig,
-    EmbeddingConfig,
-    FeedForwardConfig,
-    LearnedPositionConfig,
-    NormSlotsConfig,
-    StackConfig,
-    StridedConfig,
-)
+from hornbook.model.config import BlockConfig, EmbeddingConfig, NormSlotsConfig, StackConfig
 from hornbook.model.encoder_config import (
     ClassifierConfig,
     MaskedHeadConfig,
@@ -24,6 +15,7 @@ from hornbook.model.encoder_config import (
     PoolerConfig,
     TransformConfig,
 )
+from hornbook.model.part_config import AlibiConfig, FeedForwardConfig, LearnedPositionConfig, StridedConfig
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 

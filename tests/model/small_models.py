@@ -11,20 +11,23 @@ from typing import Any
 import torch
 
 from hornbook.model.config import (
-    AlibiConfig,
-    AttentionConfig,
     BlockConfig,
-    BlockLocalConfig,
     EmbeddingConfig,
-    FeedForwardConfig,
-    FixedConfig,
     HeadConfig,
-    LayerNormConfig,
-    LearnedPositionConfig,
-    MixtureConfig,
     ModelConfig,
     NormSlotsConfig,
     ParallelWiring,
+)
+from hornbook.model.models import CausalLM
+from hornbook.model.part_config import (
+    AlibiConfig,
+    AttentionConfig,
+    BlockLocalConfig,
+    FeedForwardConfig,
+    FixedConfig,
+    LayerNormConfig,
+    LearnedPositionConfig,
+    MixtureConfig,
     RMSNormConfig,
     RotaryConfig,
     SharedExpertConfig,
@@ -33,7 +36,6 @@ from hornbook.model.config import (
     UnitOffsetRMSNormConfig,
     YarnScaling,
 )
-from hornbook.model.models import CausalLM
 
 RMS = RMSNormConfig()
 LAYER = LayerNormConfig()

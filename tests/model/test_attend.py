@@ -11,8 +11,8 @@ import torch
 
 from hornbook.model import reference
 from hornbook.model.attend import attend, attend_by_products, prefers_products
-from hornbook.model.config import BlockLocalConfig, FixedConfig, StridedConfig
 from hornbook.model.mask import Mask
+from hornbook.model.part_config import BlockLocalConfig, FixedConfig, StridedConfig
 
 BATCH, HEAD_DIM = 2, 4
 HEADS = [(1, 1), (4, 4), (4, 2), (6, 1)]

@@ -10,7 +10,8 @@ from model.small_models import LAYER, RMS
 from torch import nn
 
 from hornbook.model.block import Residual
-from hornbook.model.config import LayerNormConfig, NormSlotsConfig, RMSNormConfig
+from hornbook.model.config import NormSlotsConfig
+from hornbook.model.part_config import LayerNormConfig, RMSNormConfig
 
 SLOTS: list[LayerNormConfig | RMSNormConfig | None] = [None, RMS, LAYER]
 

@@ -9,8 +9,9 @@ from model.small_models import CONFIGS, EXPERT
 
 from hornbook.base.config import override, parse, to_dict
 from hornbook.base.errors import ConfigError
-from hornbook.model.config import MixtureConfig, ModelConfig
+from hornbook.model.config import ModelConfig
 from hornbook.model.models import CausalLM
+from hornbook.model.part_config import MixtureConfig
 
 
 @pytest.mark.parametrize("config", list(CONFIGS.values()), ids=list(CONFIGS))

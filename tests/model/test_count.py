@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from hornbook.model.config import BlockLocalConfig, FixedConfig, ModelConfig, SparseConfig, StridedConfig
+from hornbook.model.config import ModelConfig
 from hornbook.model.count import (
     count_parameters,
     keys_seen,
@@ -20,6 +20,7 @@ from hornbook.model.count import (
 )
 from hornbook.model.mask import Mask
 from hornbook.model.models import CausalLM
+from hornbook.model.part_config import BlockLocalConfig, FixedConfig, SparseConfig, StridedConfig
 from hornbook.recipes.shapes import resolve
 
 every_config = pytest.mark.parametrize("config", list(CONFIGS.values()), ids=list(CONFIGS))

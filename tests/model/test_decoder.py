@@ -9,9 +9,10 @@ from model.small_models import CONFIGS, RMS, block, model_config, scrambled, som
 from hornbook.base.errors import ConfigError
 from hornbook.model import reference
 from hornbook.model.cache import KVCache
-from hornbook.model.config import HeadConfig, MixtureConfig, ModelConfig, RotaryConfig
+from hornbook.model.config import HeadConfig, ModelConfig
 from hornbook.model.mask import Mask
 from hornbook.model.models import CausalLM
+from hornbook.model.part_config import MixtureConfig, RotaryConfig
 
 every_config = pytest.mark.parametrize("config", list(CONFIGS.values()), ids=list(CONFIGS))
 

@@ -6,15 +6,9 @@ import pytest
 import torch
 from model.small_models import CONFIGS, block, model_config
 
-from hornbook.model.config import (
-    FeedForwardConfig,
-    MixtureConfig,
-    ModelConfig,
-    ScaledNormalInit,
-    SharedExpertConfig,
-    ZeroOutputInit,
-)
+from hornbook.model.config import ModelConfig, ScaledNormalInit, ZeroOutputInit
 from hornbook.model.models import CausalLM
+from hornbook.model.part_config import FeedForwardConfig, MixtureConfig, SharedExpertConfig
 
 WIDE = model_config(block(feed_forward=FeedForwardConfig(d_ff=256)), d_model=128, vocab_size=300, n_layers=4)
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook.base.errors import ConfigError
-from hornbook.model.config import BlockLocalConfig, FixedConfig, SparseConfig, StridedConfig
 from hornbook.model.mask import Mask
+from hornbook.model.part_config import BlockLocalConfig, FixedConfig, SparseConfig, StridedConfig
 
 CPU = torch.device("cpu")
 

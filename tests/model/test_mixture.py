@@ -10,8 +10,8 @@ import torch
 from model.small_models import CONFIGS, EXPERT, block, model_config, scrambled, some_tokens
 
 from hornbook.model import mixture_reference
-from hornbook.model.config import MixtureConfig, SharedExpertConfig
 from hornbook.model.mixture import Mixture, balance_loss, choose, watched_balance
+from hornbook.model.part_config import MixtureConfig, SharedExpertConfig
 
 WIDTH = 16
 

@@ -12,15 +12,10 @@ from train.small_runs import OPTIMIZERS, optimizer_for, random_batch
 
 from hornbook.base.errors import HornbookError
 from hornbook.data.loader import IGNORED, Batch
-from hornbook.model.config import (
-    EmbeddingConfig,
-    FeedForwardConfig,
-    HeadConfig,
-    LearnedPositionConfig,
-    ModelConfig,
-)
+from hornbook.model.config import EmbeddingConfig, HeadConfig, ModelConfig
 from hornbook.model.mask import Mask
 from hornbook.model.models import CausalLM
+from hornbook.model.part_config import FeedForwardConfig, LearnedPositionConfig
 from hornbook.train import reference
 from hornbook.train.config import AdamWConfig, MuonConfig, OptimizerConfig
 from hornbook.train.objectives import Loss, next_token

@@ -11,16 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hornbook.model.config import (
-    AttentionConfig,
-    BlockConfig,
-    EmbeddingConfig,
-    FeedForwardConfig,
-    LayerNormConfig,
-    LearnedPositionConfig,
-    NormSlotsConfig,
-    StackConfig,
-)
+from hornbook.model.config import BlockConfig, EmbeddingConfig, NormSlotsConfig, StackConfig
 from hornbook.model.encoder_config import (
     ClassifierConfig,
     MaskedHeadConfig,
@@ -32,6 +23,12 @@ from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import Rule, Tensors, in_each_block, same
+from hornbook.model.part_config import (
+    AttentionConfig,
+    FeedForwardConfig,
+    LayerNormConfig,
+    LearnedPositionConfig,
+)
 
 
 def read_stack(theirs: Reading) -> dict[str, Any]:

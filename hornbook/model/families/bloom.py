@@ -8,21 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbook.model.config import (
-    AlibiConfig,
-    AttentionConfig,
-    BlockConfig,
-    EmbeddingConfig,
-    FeedForwardConfig,
-    HeadConfig,
-    LayerNormConfig,
-    ModelConfig,
-    NormSlotsConfig,
-)
+from hornbook.model.config import BlockConfig, EmbeddingConfig, HeadConfig, ModelConfig, NormSlotsConfig
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import take_either
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import BLOCK, Rule, in_each_block, joined_by_head, same
+from hornbook.model.part_config import AlibiConfig, AttentionConfig, FeedForwardConfig, LayerNormConfig
 
 TRAINED_LEN = 2048
 """The longest sequence where a configuration says nothing, in tokens."""

@@ -18,10 +18,11 @@ from typing import Any, Generic, TypeVar
 import pydantic
 
 from hornbook.base.errors import ConfigError, did_you_mean
-from hornbook.model.config import BlockConfig, ModelConfig, RotaryConfig, StackConfig
+from hornbook.model.config import BlockConfig, ModelConfig, StackConfig
 from hornbook.model.encoder_config import ClassifierConfig
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import Rule, Tensors
+from hornbook.model.part_config import RotaryConfig
 
 MODULES: dict[str, str] = {
     "gpt2": "gpt2",

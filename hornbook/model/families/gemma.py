@@ -7,19 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbook.model.config import (
-    Activation,
-    BlockConfig,
-    EmbeddingConfig,
-    FeedForwardConfig,
-    ModelConfig,
-    NormSlotsConfig,
-    UnitOffsetRMSNormConfig,
-)
+from hornbook.model.config import BlockConfig, EmbeddingConfig, ModelConfig, NormSlotsConfig
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.llama import IGNORED, read_attention, read_model, rules, written
 from hornbook.model.families.names import ACTIVATIONS
 from hornbook.model.families.reading import Reading
+from hornbook.model.part_config import Activation, FeedForwardConfig, UnitOffsetRMSNormConfig
 
 GELU_IS_TANH: dict[str, Activation] = {**ACTIVATIONS, "gelu": "gelu_tanh"}
 """The first configurations said `gelu`, and meant the approximation that the weights were trained with."""

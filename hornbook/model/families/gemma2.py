@@ -8,20 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbook.model.config import (
-    BlockConfig,
-    FeedForwardConfig,
-    HeadConfig,
-    ModelConfig,
-    NormSlotsConfig,
-    UnitOffsetRMSNormConfig,
-)
+from hornbook.model.config import BlockConfig, HeadConfig, ModelConfig, NormSlotsConfig
 from hornbook.model.families.family import CannotHold, Family, needed
 from hornbook.model.families.gemma import HEAD_DIM, read_activation, read_around, read_norm
 from hornbook.model.families.layers import read_windows, repeating, written_windows
 from hornbook.model.families.llama import IGNORED, output_norm_rules, read_attention, written
 from hornbook.model.families.names import ACTIVATIONS
 from hornbook.model.families.reading import Reading
+from hornbook.model.part_config import FeedForwardConfig, UnitOffsetRMSNormConfig
 
 
 def read_scale(theirs: Reading) -> float:

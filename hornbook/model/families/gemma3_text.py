@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig, RotaryConfig
+from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig
 from hornbook.model.families.family import Family, needed
 from hornbook.model.families.gemma import HEAD_DIM, read_around, read_norm
 from hornbook.model.families.gemma2 import read_feed_forward, read_head, read_scale, written_by_these_names
@@ -16,6 +16,7 @@ from hornbook.model.families.layers import FULL, SLIDING, layers_of, read_window
 from hornbook.model.families.llama import IGNORED, output_norm_rules, read_attention
 from hornbook.model.families.names import rotary_of
 from hornbook.model.families.reading import Reading
+from hornbook.model.part_config import RotaryConfig
 
 FULL_THETA, SLIDING_THETA = 1_000_000.0, 10_000.0
 """The bases where nothing is said."""

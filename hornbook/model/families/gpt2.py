@@ -7,21 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbook.model.config import (
-    AttentionConfig,
-    BlockConfig,
-    EmbeddingConfig,
-    FeedForwardConfig,
-    HeadConfig,
-    LayerNormConfig,
-    LearnedPositionConfig,
-    ModelConfig,
-    NormSlotsConfig,
-)
+from hornbook.model.config import BlockConfig, EmbeddingConfig, HeadConfig, ModelConfig, NormSlotsConfig
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name, pass_over_summary
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import Rule, joined, same, transposed
+from hornbook.model.part_config import (
+    AttentionConfig,
+    FeedForwardConfig,
+    LayerNormConfig,
+    LearnedPositionConfig,
+)
 
 
 def _read(theirs: Reading) -> ModelConfig:

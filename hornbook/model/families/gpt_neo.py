@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbook.model.config import (
-    AttentionConfig,
-    BlockConfig,
-    EmbeddingConfig,
-    FeedForwardConfig,
-    HeadConfig,
-    LayerNormConfig,
-    LearnedPositionConfig,
-    ModelConfig,
-    NormSlotsConfig,
-)
+from hornbook.model.config import BlockConfig, EmbeddingConfig, HeadConfig, ModelConfig, NormSlotsConfig
 from hornbook.model.families.family import CannotHold, Family, needed
 from hornbook.model.families.layers import layers_of, repeating
 from hornbook.model.families.names import ACTIVATIONS, activation_name, pass_over_summary
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import Rule, in_each_block, same
+from hornbook.model.part_config import (
+    AttentionConfig,
+    FeedForwardConfig,
+    LayerNormConfig,
+    LearnedPositionConfig,
+)
 
 
 def _read(theirs: Reading) -> ModelConfig:

@@ -9,22 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import (
-    AttentionConfig,
     BlockConfig,
     EmbeddingConfig,
-    FeedForwardConfig,
     HeadConfig,
-    LayerNormConfig,
     ModelConfig,
     NormSlotsConfig,
     ParallelWiring,
-    RotaryConfig,
     SequentialWiring,
 )
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name, read_rotary, written_rotary
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import BLOCK, Rule, in_each_block, joined_by_head, same
+from hornbook.model.part_config import AttentionConfig, FeedForwardConfig, LayerNormConfig, RotaryConfig
 
 
 def _read(theirs: Reading) -> ModelConfig:

@@ -8,21 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import (
-    AttentionConfig,
     BlockConfig,
     EmbeddingConfig,
-    FeedForwardConfig,
     HeadConfig,
-    LayerNormConfig,
     ModelConfig,
     NormSlotsConfig,
     ParallelWiring,
-    RotaryConfig,
 )
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name, pass_over_summary
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import BLOCK, Rule, in_each_block, rotary_in_turns, same
+from hornbook.model.part_config import AttentionConfig, FeedForwardConfig, LayerNormConfig, RotaryConfig
 
 
 def _read(theirs: Reading) -> ModelConfig:

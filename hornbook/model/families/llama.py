@@ -8,20 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hornbook.model.config import (
-    AttentionConfig,
-    BlockConfig,
-    FeedForwardConfig,
-    HeadConfig,
-    ModelConfig,
-    NormSlotsConfig,
-    RMSNormConfig,
-    RotaryConfig,
-)
+from hornbook.model.config import BlockConfig, HeadConfig, ModelConfig, NormSlotsConfig
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name, read_rotary, written_rotary
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import Rule, in_each_block, same
+from hornbook.model.part_config import AttentionConfig, FeedForwardConfig, RMSNormConfig, RotaryConfig
 
 
 def read_attention(theirs: Reading, theta: float = 10_000.0, **more: Any) -> AttentionConfig:

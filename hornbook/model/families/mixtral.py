@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbook.model.config import BlockConfig, MixtureConfig, ModelConfig, NormSlotsConfig, RMSNormConfig
+from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.llama import (
     IGNORED,
@@ -18,6 +18,7 @@ from hornbook.model.families.llama import (
 )
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import Rule
+from hornbook.model.part_config import MixtureConfig, RMSNormConfig
 
 
 def _read(theirs: Reading) -> ModelConfig:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from hornbook.model.config import (
+from hornbook.model.families.family import CannotHold
+from hornbook.model.families.reading import Reading
+from hornbook.model.part_config import (
     Activation,
     ByPartsScaling,
     DynamicNTKScaling,
@@ -14,8 +16,6 @@ from hornbook.model.config import (
     RotaryScaling,
     YarnScaling,
 )
-from hornbook.model.families.family import CannotHold
-from hornbook.model.families.reading import Reading
 
 ACTIVATIONS: dict[str, Activation] = {
     "gelu_new": "gelu_tanh",

@@ -11,21 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hornbook.model.config import (
-    AttentionConfig,
-    BlockConfig,
-    EmbeddingConfig,
-    FeedForwardConfig,
-    HeadConfig,
-    LayerNormConfig,
-    LearnedPositionConfig,
-    ModelConfig,
-    NormSlotsConfig,
-)
+from hornbook.model.config import BlockConfig, EmbeddingConfig, HeadConfig, ModelConfig, NormSlotsConfig
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import Rule, in_each_block, same
+from hornbook.model.part_config import (
+    AttentionConfig,
+    FeedForwardConfig,
+    LayerNormConfig,
+    LearnedPositionConfig,
+)
 
 ROWS_BEFORE = 2
 """Rows of the matrix of positions that no real token ever reads."""

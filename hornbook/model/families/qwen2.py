@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig, RMSNormConfig
+from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig
 from hornbook.model.families.family import Family, needed
 from hornbook.model.families.layers import read_late_windows, repeating, written_late_windows
 from hornbook.model.families.llama import (
@@ -20,6 +20,7 @@ from hornbook.model.families.llama import (
     written,
 )
 from hornbook.model.families.reading import Reading
+from hornbook.model.part_config import RMSNormConfig
 
 
 def _read(theirs: Reading) -> ModelConfig:

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbook.model.config import (
-    AttentionConfig,
-    BlockConfig,
-    FeedForwardConfig,
-    MixtureConfig,
-    ModelConfig,
-    NormSlotsConfig,
-    RMSNormConfig,
-)
+from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig
 from hornbook.model.families.family import CannotHold, Family, needed
 from hornbook.model.families.layers import layers_of, repeating
 from hornbook.model.families.llama import (
@@ -27,6 +19,7 @@ from hornbook.model.families.llama import (
 )
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import Rule
+from hornbook.model.part_config import AttentionConfig, FeedForwardConfig, MixtureConfig, RMSNormConfig
 
 
 def _read(theirs: Reading) -> ModelConfig:
