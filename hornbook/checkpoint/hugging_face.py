@@ -3,7 +3,7 @@
     config, model = read_model("folder")
     write_model(model, config, "out", family=None)
 
-The folder's `config.json` tells of which shape the model is, a decoder or one of the encoders.
+The folder's `config.json` tells of which shape the model is: a decoder, an encoder, an encoder-decoder.
 A folder that is written is read again, and its model must compute the same logits, before it gets its name.
 What a family calls its tensors stands in `model/families`.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.base.files import atomic_write, read_json, write_json
@@ -26,8 +26,6 @@ from hornbook.base.randomness import stream_seed
 from hornbook.base.temporaries import temporary_name
 from hornbook.checkpoint.tensors import load_weights
 from hornbook.model.config import ModelConfig
-from hornbook.model.encoder_config import ClassifierConfig, MaskedLMConfig
-from hornbook.model.encoders import Classifier, MaskedLM
 from hornbook.model.families.family import (
     Family,
     family_of,
@@ -37,7 +35,9 @@ from hornbook.model.families.family import (
     reason_against,
 )
 from hornbook.model.families.rules import to_ours, to_theirs
-from hornbook.model.models import CausalLM, build_model
+from hornbook.model.models import CausalLM
+from hornbook.model.seq2seq import Seq2SeqLM
+from hornbook.model.shapes import AnyConfig, AnyModel, build_model
 from hornbook.tokenizer.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -45,9 +45,6 @@ TRIED_TOKENS = 16
 """The length of the two random sequences that are computed before and after a model is written."""
 CLOSE = 1e-4
 """How far the logits may differ then, as a share of the largest; float32 rounds the same numbers alike."""
-
-AnyConfig = ModelConfig | MaskedLMConfig | ClassifierConfig
-AnyModel = CausalLM | MaskedLM | Classifier
 
 
 def read_model(folder: str | os.PathLike[str]) -> tuple[AnyConfig, AnyModel]:
@@ -181,16 +178,11 @@ def _write(
 @torch.no_grad()
 def _compare(model: AnyModel, again: AnyModel, family: Family[Any]) -> None:
     """Let a model and the one that was read again compute the same sequences."""
-    generator = torch.Generator().manual_seed(stream_seed(0, "export"))
-    weight = model.embedding.tokens.weight
-    shape = (2, min(TRIED_TOKENS, model.max_seq_len))
-    tokens = torch.randint(weight.size(0), shape, generator=generator)
+    weight = next(model.parameters())
+    tried = _tried_inputs(model)
     was_training = model.training
-    kinds = model.embedding.segments
-    segments = None if kinds is None else torch.randint(kinds.num_embeddings, shape, generator=generator)
-    there = None if segments is None else segments.to(weight.device)
-    ours = model.eval()(tokens.to(weight.device), segments=there).cpu().float()
-    theirs = again.eval()(tokens, segments=segments)
+    ours = model.eval()(**{name: each.to(weight.device) for name, each in tried.items()}).cpu().float()
+    theirs = again.eval()(**tried)
     model.train(was_training)
     error = float((ours - theirs).abs().max())
     bound = CLOSE if weight.dtype == torch.float32 else 0.05
@@ -199,3 +191,19 @@ def _compare(model: AnyModel, again: AnyModel, family: Family[Any]) -> None:
             f"the model written as {family.model_type} computes other logits than this one (they differ by "
             f"{error:.3g}); nothing was written, and that is a mistake of Hornbook's"
         )
+
+
+def _tried_inputs(model: AnyModel) -> dict[str, Tensor]:
+    """Two random sequences, with all that a model takes beside its tokens."""
+    generator = torch.Generator().manual_seed(stream_seed(0, "export"))
+    shape = (2, min(TRIED_TOKENS, model.max_seq_len))
+
+    def some(table: nn.Embedding) -> Tensor:
+        return torch.randint(table.num_embeddings, shape, generator=generator)
+
+    if isinstance(model, Seq2SeqLM):
+        stacks = {"source": model.encoder, "tokens": model.decoder}
+        return {name: some(stack.embedding.tokens) for name, stack in stacks.items()}
+    tried = {"tokens": some(model.embedding.tokens)}
+    kinds = model.embedding.segments
+    return tried if kinds is None else {**tried, "segments": some(kinds)}

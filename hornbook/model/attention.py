@@ -1,16 +1,25 @@
-"""Self-attention, one class for every number of key and value heads, with or without a cache."""
+"""Attention: of a text to itself, or to what an encoder has made of another, with or without a cache.
+
+One class for every number of key and value heads.
+"""
 
 from __future__ import annotations
 
-from jaxtyping import Float, Int
+from dataclasses import replace
+
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from hornbook.base.errors import ConfigError
 from hornbook.model.attend import attend
-from hornbook.model.cache import LayerCache
-from hornbook.model.mask import Mask
+from hornbook.model.cache import BlockCache, CrossCache, LayerCache, SlidingCache, sliding_length
+from hornbook.model.context import BlockContext
 from hornbook.model.norm import build_norm
-from hornbook.model.part_config import AlibiConfig, AttentionConfig, RotaryConfig
-from hornbook.model.position import Rotary, alibi
+from hornbook.model.part_config import AttentionConfig, BiasConfig, RotaryConfig
+from hornbook.model.position import Rotary
+
+Heads = Float[Tensor, "batch heads seq head_dim"]
+Keys = Float[Tensor, "batch kv_heads key head_dim"]
 
 
 class Attention(nn.Module):
@@ -19,6 +28,7 @@ class Attention(nn.Module):
     def __init__(self, config: AttentionConfig, d_model: int, head_dim: int) -> None:
         super().__init__()
         self.head_dim = head_dim
+        self.window, self.sparse = config.window, config.sparse
         self.scale, self.softcap, self.dropout = config.scale, config.softcap, config.dropout
         n_kv_heads = config.n_kv_heads or config.n_heads
         self.q = nn.Linear(d_model, config.n_heads * head_dim, bias=config.qkv_bias)
@@ -29,35 +39,71 @@ class Attention(nn.Module):
         self.q_norm = build_norm(config.qk_norm, head_dim if self.norm_each_head else self.q.out_features)
         self.k_norm = build_norm(config.qk_norm, head_dim if self.norm_each_head else self.k.out_features)
         self.rotary = Rotary(config.position, head_dim) if isinstance(config.position, RotaryConfig) else None
-        self.falls_with_distance = isinstance(config.position, AlibiConfig)
+        self.takes_bias = isinstance(config.position, BiasConfig)
 
     def forward(
-        self,
-        x: Float[Tensor, "batch seq d_model"],
-        mask: Mask,
-        positions: Int[Tensor, "*batch seq"],
-        cache: LayerCache | None = None,
+        self, x: Float[Tensor, "batch seq d_model"], context: BlockContext, cache: BlockCache | None = None
     ) -> Float[Tensor, "batch seq d_model"]:
-        q, k, v = self.q(x), self.k(x), self._heads(self.v(x))
-        if self.norm_each_head:
-            q, k = self.q_norm(self._heads(q)), self.k_norm(self._heads(k))
-        else:
-            q, k = self._heads(self.q_norm(q)), self._heads(self.k_norm(k))
+        q, k, v = self._queries(x), self._keys(x), self._heads(self.v(x))
         if self.rotary is not None:
-            q, k = self.rotary(q, positions), self.rotary(k, positions)
+            q, k = self.rotary(q, context.positions), self.rotary(k, context.positions)
+        mask, bias = context.mask, context.bias if self.takes_bias else None
+        if self.window is not None:
+            mask = mask.narrowed(self.window)
+        if self.sparse is not None:
+            mask = mask.thinned(self.sparse)
         if cache is not None:
-            k, v = cache.put(k, v)
-        bias = alibi(q.size(1), q.size(2), k.size(2), q.device) if self.falls_with_distance else None
-        dropout = self.dropout if self.training else 0.0
-        mixed = attend(q, k, v, mask, scale=self.scale, softcap=self.softcap, bias=bias, dropout=dropout)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+            k, v = cache.own.put(k, v)
+            if k.size(2) < cache.own.length:
+                mask, bias = mask.of_last(k.size(2)), None if bias is None else bias[..., -k.size(2) :]
+        return self._mixed(q, k, v, replace(context, mask=mask, bias=bias))
 
-    def make_cache(self, batch_size: int, length: int) -> LayerCache:
+    def make_cache(self, batch_size: int, length: int) -> LayerCache | SlidingCache:
         """An empty cache for this layer, of the weights' type and on their device."""
         weight = self.k.weight
         shape = (batch_size, weight.size(0) // self.head_dim, length, self.head_dim)
+        if self.window is not None and self.sparse is None and sliding_length(self.window) < length:
+            return SlidingCache(shape, self.window, weight.dtype, weight.device)
         return LayerCache(shape, weight.dtype, weight.device)
 
-    def _heads(self, x: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch heads seq head_dim"]:
+    def _queries(self, x: Float[Tensor, "batch seq d_model"]) -> Heads:
+        if self.norm_each_head:
+            return self.q_norm(self._heads(self.q(x)))
+        return self._heads(self.q_norm(self.q(x)))
+
+    def _keys(self, x: Float[Tensor, "batch key d_model"]) -> Keys:
+        if self.norm_each_head:
+            return self.k_norm(self._heads(self.k(x)))
+        return self._heads(self.k_norm(self.k(x)))
+
+    def _mixed(self, q: Heads, k: Keys, v: Keys, context: BlockContext) -> Float[Tensor, "batch seq d_model"]:
+        """Attend, and project back."""
+        dropout = self.dropout if self.training else 0.0
+        mixed = attend(
+            q, k, v, context.mask, scale=self.scale, softcap=self.softcap, bias=context.bias, dropout=dropout
+        )
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+    def _heads(self, x: Float[Tensor, "batch seq width"]) -> Heads:
         """Split the width into heads; the head count is read off, so a part of the heads works too."""
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+
+class CrossAttention(Attention):
+    """The same with keys and values of an encoder's output (Vaswani et al. 2017, 3.2.3)."""
+
+    def forward(
+        self, x: Float[Tensor, "batch seq d_model"], context: BlockContext, cache: BlockCache | None = None
+    ) -> Float[Tensor, "batch seq d_model"]:
+        memory = context.memory
+        if memory is None:
+            raise ConfigError(
+                "this decoder reads an encoder's output: give it the memory that encode returns"
+            )
+        kept = CrossCache() if cache is None else cache.cross
+        kept.check(memory.features)
+        if kept.held is None:
+            kept.held = self._keys(memory.features), self._heads(self.v(memory.features))
+            kept.source = memory.features
+        mask = replace(memory.mask, causal=False, query_documents=context.mask.documents)
+        return self._mixed(self._queries(x), *kept.held, replace(context, mask=mask, bias=None))

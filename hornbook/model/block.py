@@ -1,20 +1,20 @@
 """A block: attention and feed-forward, each wrapped in a residual branch with norm slots.
 
 Pre-norm, post-norm and sandwich-norm are the same code with other slots filled; an empty slot is the
-identity. The branches stand one after the other, or side by side.
+identity. The branches stand one after the other, or side by side. Between them a decoder may read an encoder.
 """
 
 from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from hornbook.model.attention import Attention
-from hornbook.model.cache import LayerCache
-from hornbook.model.config import BlockConfig, NormSlotsConfig, ParallelWiring
-from hornbook.model.mask import Mask
+from hornbook.model.attention import Attention, CrossAttention
+from hornbook.model.cache import BlockCache
+from hornbook.model.config import BlockConfig, NormSlotsConfig, ParallelWiring, StackConfig
+from hornbook.model.context import BlockContext
 from hornbook.model.mixture import build_positionwise
 from hornbook.model.norm import build_norm
 
@@ -47,29 +47,33 @@ class Residual(nn.Module, Generic[Layer]):
 class Block(nn.Module):
     """Attention and feed-forward."""
 
-    def __init__(self, config: BlockConfig, d_model: int, head_dim: int) -> None:
+    def __init__(self, config: BlockConfig, stack: StackConfig) -> None:
         super().__init__()
-        self.window = config.attention.window
-        self.sparse = config.attention.sparse
-        attention = Attention(config.attention, d_model, head_dim)
-        feed_forward = build_positionwise(config.feed_forward, d_model)
-        self.attention = Residual(attention, config.norms, d_model, config.dropout)
-        self.feed_forward = Residual(feed_forward, config.norms, d_model, config.dropout)
+        d_model = stack.d_model
+        slots = (config.norms, d_model, config.dropout)
+        attention, across = config.attention, config.cross_attention
+        self.attention = Residual(Attention(attention, d_model, stack.width_of_heads(attention)), *slots)
+        self.cross_attention: Residual[CrossAttention] | None = None
+        if across is not None:
+            reader = CrossAttention(across, d_model, stack.width_of_heads(across))
+            self.cross_attention = Residual(reader, *slots)
+        self.feed_forward = Residual(build_positionwise(config.feed_forward, d_model), *slots)
         self.parallel = isinstance(config.wiring, ParallelWiring)
         self.norm = build_norm(
             config.wiring.norm if isinstance(config.wiring, ParallelWiring) else None, d_model
         )
 
     def forward(
-        self,
-        x: Float[Tensor, "batch seq d_model"],
-        mask: Mask,
-        positions: Int[Tensor, "*batch seq"],
-        cache: LayerCache | None = None,
+        self, x: Float[Tensor, "batch seq d_model"], context: BlockContext, cache: BlockCache | None = None
     ) -> Float[Tensor, "batch seq d_model"]:
-        own = mask if self.window is None else mask.narrowed(self.window)
-        own = own if self.sparse is None else own.thinned(self.sparse)
-        if not self.parallel:
-            return self.feed_forward(self.attention(x, own, positions, cache))
-        same = self.norm(x)
-        return x + self.attention.branch(same, own, positions, cache) + self.feed_forward.branch(same)
+        if self.parallel:
+            same = self.norm(x)
+            return x + self.attention.branch(same, context, cache) + self.feed_forward.branch(same)
+        x = self.attention(x, context, cache)
+        if self.cross_attention is not None:
+            x = self.cross_attention(x, context, cache)
+        return self.feed_forward(x)
+
+    def make_cache(self, batch_size: int, length: int) -> BlockCache:
+        """Empty caches for this block."""
+        return BlockCache(self.attention.layer.make_cache(batch_size, length))

@@ -15,6 +15,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from hornbook.base.config import Config
 from hornbook.model.part_config import (
     AttentionConfig,
+    BiasConfig,
     EmbeddedPositionConfig,
     NormConfig,
     PositionwiseConfig,
@@ -58,6 +59,8 @@ class BlockConfig(Config):
 
     attention: AttentionConfig
     """The attention part."""
+    cross_attention: AttentionConfig | None = None
+    """Attention to an encoder's output, between the two; None: none."""
     feed_forward: PositionwiseConfig
     """The feed-forward part, or a mixture of them."""
     norms: NormSlotsConfig = NormSlotsConfig(input=RMSNormConfig())
@@ -72,6 +75,14 @@ class BlockConfig(Config):
         if isinstance(self.wiring, ParallelWiring) and self.norms.residual is not None:
             raise ValueError(
                 "branches in parallel make one sum, which has no norm: norms.residual must be null"
+            )
+        if isinstance(self.wiring, ParallelWiring) and self.cross_attention is not None:
+            raise ValueError("cross attention stands between the branches: wiring must be sequential")
+        across = self.cross_attention
+        if across is not None and (across.position or across.window or across.sparse):
+            raise ValueError(
+                "cross attention sees all of the other text, whose positions are not its own: "
+                "its position, window and sparse must be null"
             )
         return self
 
@@ -152,13 +163,13 @@ class StackConfig(Config):
     @pydantic.model_validator(mode="after")
     def _widths_fit(self) -> StackConfig:
         for block in self.pattern:
-            attention = block.attention
-            if attention.head_dim is None and self.d_model % attention.n_heads:
-                raise ValueError(
-                    f"n_heads {attention.n_heads} does not divide d_model {self.d_model}; "
-                    "choose a divisor or set head_dim"
-                )
-            position, head_dim = attention.position, self.head_dim(block)
+            for each in (block.attention, block.cross_attention):
+                if each is not None and each.head_dim is None and self.d_model % each.n_heads:
+                    raise ValueError(
+                        f"n_heads {each.n_heads} does not divide d_model {self.d_model}; "
+                        "choose a divisor or set head_dim"
+                    )
+            position, head_dim = block.attention.position, self.head_dim(block)
             if isinstance(position, RotaryConfig):
                 if position.width is None and head_dim % 2:
                     raise ValueError(f"rotary positions need an even head width, not {head_dim}")
@@ -168,13 +179,49 @@ class StackConfig(Config):
             raise ValueError(f"sinusoidal positions come in pairs: d_model {self.d_model} is odd")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _one_bias(self) -> StackConfig:
+        biased = [
+            block.attention for block in self.pattern if isinstance(block.attention.position, BiasConfig)
+        ]
+        if any((each.position, each.n_heads) != (biased[0].position, biased[0].n_heads) for each in biased):
+            raise ValueError(
+                "all layers of a stack share one bias of positions: those that have one must have the same, "
+                "and as many heads"
+            )
+        return self
+
     def head_dim(self, block: BlockConfig) -> int:
         """The width of one head in a block, whether given or derived."""
-        return block.attention.head_dim or self.d_model // block.attention.n_heads
+        return self.width_of_heads(block.attention)
+
+    def width_of_heads(self, attention: AttentionConfig) -> int:
+        """The same of one of its attention parts."""
+        return attention.head_dim or self.d_model // attention.n_heads
+
+    @property
+    def biased(self) -> AttentionConfig | None:
+        """The attention that a bias of positions is for, that of the first layer which has one."""
+        found = (block.attention for block in self.pattern)
+        return next((each for each in found if isinstance(each.position, BiasConfig)), None)
 
 
-class ModelConfig(StackConfig):
-    """A decoder-only transformer, whole."""
+class DecoderConfig(StackConfig):
+    """A stack whose vectors become logits of the token that comes next; alone, or beside an encoder."""
 
     head: HeadConfig = HeadConfig()
     """The output side."""
+
+
+class ModelConfig(DecoderConfig):
+    """A decoder-only transformer, whole."""
+
+    kind: Literal["causal_lm"] = "causal_lm"
+
+    @pydantic.model_validator(mode="after")
+    def _stands_alone(self) -> ModelConfig:
+        if any(block.cross_attention is not None for block in self.pattern):
+            raise ValueError(
+                "cross attention reads an encoder, and a decoder alone has none: cross_attention must be null"
+            )
+        return self

@@ -71,10 +71,11 @@ def training_flops_per_token(model: CausalLM, seq_len: int) -> int:
 def _seen(block: Block, seq_len: int) -> float:
     """How many keys a query of a causal block sees, on average."""
     limits = [seq_len / 2]
-    if block.window is not None:
-        limits.append(block.window)
-    if block.sparse is not None:
-        limits.append(keys_seen(block.sparse, seq_len) / max(seq_len, 1))
+    attention = block.attention.layer
+    if attention.window is not None:
+        limits.append(attention.window)
+    if attention.sparse is not None:
+        limits.append(keys_seen(attention.sparse, seq_len) / max(seq_len, 1))
     return float(min(limits))
 
 

@@ -12,12 +12,13 @@ from hornbook.model.feed_forward import FeedForward
 from hornbook.model.norm import UnitOffsetRMSNorm
 
 
-def initialise(model: nn.Module, config: StackConfig, seed: int) -> None:
+def initialise(model: nn.Module, config: StackConfig, seed: int, *part: int) -> None:
     """Draw every matrix of a model anew; gains start at one and biases at zero.
 
-    The same seed gives the same weights, whatever ran before.
+    The same seed gives the same weights, whatever ran before. `part` is the number of a stack in a model of
+    several.
     """
-    generator = torch.Generator().manual_seed(stream_seed(seed, "init"))
+    generator = torch.Generator().manual_seed(stream_seed(seed, "init", *part))
     ends = _branch_ends(model)
     offsets = {id(m.weight) for m in model.modules() if isinstance(m, UnitOffsetRMSNorm)}
     for name, parameter in model.named_parameters():
@@ -29,7 +30,7 @@ def initialise(model: nn.Module, config: StackConfig, seed: int) -> None:
         if isinstance(scheme, ScaledNormalInit):
             depth = (2 * config.n_layers) ** 0.5 if id(parameter) in ends else 1.0
             _fill(parameter, torch.randn(parameter.shape, generator=generator) * scheme.std / depth)
-        elif name.startswith("embedding"):
+        elif name.startswith(("embedding", "position_bias")):
             _fill(parameter, torch.randn(parameter.shape, generator=generator) * scheme.embedding_std)
         elif id(parameter) in ends or name.startswith("head"):
             _fill(parameter, torch.zeros(parameter.shape))

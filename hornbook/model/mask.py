@@ -30,6 +30,8 @@ class Mask:
     """True where a key is a real token."""
     documents: Int[Tensor, "batch key"] | None = None
     """Number of the document each token belongs to; different documents do not see each other."""
+    query_documents: Int[Tensor, "batch query"] | None = None
+    """The same for the queries, where they are tokens of another row; None: keys and queries are one row."""
 
     def narrowed(self, window: int) -> Mask:
         """The same mask with a window, unless it has a narrower one already."""
@@ -43,6 +45,13 @@ class Mask:
                 "leave the pattern to the layers"
             )
         return replace(self, sparse=sparse)
+
+    def of_last(self, n_key: int) -> Mask:
+        """The same mask over the last keys alone, which is all that a layer with a window keeps."""
+        padding, documents = (
+            None if each is None else each[:, -n_key:] for each in (self.padding, self.documents)
+        )
+        return replace(self, padding=padding, documents=documents)
 
     def is_plain(self, n_query: int, n_key: int) -> bool:
         """Whether the mask is nothing but "causal" over a square, which kernels do without a tensor."""
@@ -60,10 +69,10 @@ class Mask:
         """Spell the mask out: True where a query may see a key; batch is 1 where rows do not differ.
 
         The queries are the last `n_query` of the `n_key` positions, as they are when decoding with a
-        cache.
+        cache; where they are tokens of another row, the last of that row.
         """
         key = torch.arange(n_key, device=device)
-        query = key[n_key - n_query :, None]
+        query = torch.arange(n_key - n_query, n_key, device=device)[:, None]
         seen = torch.ones(1, 1, n_query, n_key, dtype=torch.bool, device=device)
         if self.causal:
             seen = seen & (key <= query)
@@ -74,7 +83,8 @@ class Mask:
         if self.padding is not None:
             seen = seen & self.padding[:, None, None, :]
         if self.documents is not None:
-            own = self.documents[:, n_key - n_query :]
+            own = self.documents if self.query_documents is None else self.query_documents
+            own = own[:, own.size(1) - n_query :]
             seen = seen & (own[:, None, :, None] == self.documents[:, None, None, :])
         return seen
 

@@ -38,7 +38,7 @@ class RMSNormConfig(Config):
 
 
 class UnitOffsetRMSNormConfig(Config):
-    """The same with a gain of one plus what is learned , so that decay draws it to one."""
+    """The same with a gain of one plus what is learned, so that decay draws it to one."""
 
     kind: Literal["unit_offset_rms_norm"] = "unit_offset_rms_norm"
     eps: PositiveFloat = 1e-6
@@ -145,7 +145,35 @@ class AlibiConfig(Config):
     kind: Literal["alibi"] = "alibi"
 
 
-PositionConfig = Annotated[RotaryConfig | AlibiConfig, Field(discriminator="kind")]
+class RelativeBiasConfig(Config):
+    """A learned number for each head and distance is added to the scores (Raffel et al. 2020, section 2.1).
+
+    Near distances have a number each; further ones share, in buckets that grow in geometric series. All
+    layers of a stack share one table.
+    """
+
+    kind: Literal["relative_bias"] = "relative_bias"
+    n_buckets: Annotated[int, Field(ge=4, multiple_of=2)] = 32
+    """Numbers for each head; half of them for the near distances."""
+    max_distance: PositiveInt = 128
+    """From this distance on all share the last bucket."""
+    both_ways: bool = False
+    """Whether half of the buckets are for keys ahead of the query; otherwise those count as distance zero."""
+
+    @pydantic.model_validator(mode="after")
+    def _buckets_grow(self) -> RelativeBiasConfig:
+        near = self.n_buckets // (4 if self.both_ways else 2)
+        if self.max_distance <= near:
+            raise ValueError(
+                f"the first {near} distances have a bucket each, so max_distance must be more: not "
+                f"{self.max_distance}"
+            )
+        return self
+
+
+BiasConfig = AlibiConfig | RelativeBiasConfig
+"""Positions that are added to the scores."""
+PositionConfig = Annotated[RotaryConfig | AlibiConfig | RelativeBiasConfig, Field(discriminator="kind")]
 
 
 class StridedConfig(Config):
@@ -288,15 +316,18 @@ class MixtureConfig(Config):
         return self
 
 
-def _kind_or_dense(value: Any) -> str:
-    """The kind of a feed-forward part; there was one kind once, and it was not written down."""
-    if isinstance(value, Mapping):
-        return str(value.get("kind", "dense"))
-    return str(getattr(value, "kind", "dense"))
+def kind_or(default: str) -> Discriminator:
+    """Tell the members of a union by `kind`, where there was one kind once and it was not written down."""
+
+    def kind(value: Any) -> str:
+        said = value.get("kind", default) if isinstance(value, Mapping) else getattr(value, "kind", default)
+        return str(said)
+
+    return Discriminator(kind)
 
 
 PositionwiseConfig = Annotated[
     Annotated[FeedForwardConfig, Tag("dense")] | Annotated[MixtureConfig, Tag("mixture")],
-    Discriminator(_kind_or_dense),
+    kind_or("dense"),
 ]
 """What works on each position for itself."""

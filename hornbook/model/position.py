@@ -4,7 +4,8 @@ Learned and sinusoidal ones are vectors added to the embeddings (`embedding.py`)
 and keys: each pair of numbers in a head is a point in a plane, turned as the position grows. Number i of the
 first half is paired with number i of the second half (the half-split layout); other layouts are undone at
 import. The angles are computed where they are used, so the module holds no state and works for any
-position. ALiBi lowers scores by distance.
+position. Biases are added to the scores: ALiBi lowers them by distance, a relative bias is learned. They are
+the same for all layers, so that a stack computes them once.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hornbook.model.part_config import (
+    AlibiConfig,
+    BiasConfig,
     ByPartsScaling,
     DynamicNTKScaling,
     LinearScaling,
+    RelativeBiasConfig,
     RotaryConfig,
     YarnScaling,
 )
@@ -101,12 +105,64 @@ def alibi_slopes(n_heads: int) -> list[float]:
     return slopes + between[0::2][: n_heads - lower]
 
 
-def alibi(n_heads: int, n_query: int, n_key: int, device: torch.device) -> Float[Tensor, "1 heads query key"]:
-    """What ALiBi adds to the scores; the queries are the last positions of the keys'."""
+class Alibi(nn.Module):
+    """What ALiBi adds to the scores."""
+
+    def __init__(self, n_heads: int) -> None:
+        super().__init__()
+        self.slopes = alibi_slopes(n_heads)
+
+    def forward(self, n_query: int, n_key: int, device: torch.device) -> Float[Tensor, "1 heads query key"]:
+        """The queries are the last positions of the keys'."""
+        slopes = torch.tensor(self.slopes, device=device)
+        return -slopes[None, :, None, None] * distances(n_query, n_key, device).abs()
+
+
+class RelativeBias(nn.Module):
+    """What is learned to be added to the scores, by bucket of distance and by head."""
+
+    def __init__(self, config: RelativeBiasConfig, n_heads: int) -> None:
+        super().__init__()
+        self.max_distance, self.both_ways = config.max_distance, config.both_ways
+        self.table = nn.Embedding(config.n_buckets, n_heads)
+
+    def forward(self, n_query: int, n_key: int, device: torch.device) -> Float[Tensor, "1 heads query key"]:
+        """The queries are the last positions of the keys'."""
+        distance = distances(n_query, n_key, device)
+        bucket = relative_bucket(distance, self.table.num_embeddings, self.max_distance, self.both_ways)
+        return self.table(bucket).permute(2, 0, 1).unsqueeze(0)
+
+
+def distances(n_query: int, n_key: int, device: torch.device) -> Int[Tensor, "query key"]:
+    """How far before the query each key is; the queries are the last positions of the keys'."""
     key = torch.arange(n_key, device=device)
-    distance = (key[n_key - n_query :, None] - key).abs()
-    slopes = torch.tensor(alibi_slopes(n_heads), device=device)
-    return -slopes[None, :, None, None] * distance
+    return torch.arange(n_key - n_query, n_key, device=device)[:, None] - key
+
+
+def relative_bucket(
+    distance: Int[Tensor, "*n"], n_buckets: int, max_distance: int, both_ways: bool
+) -> Int[Tensor, "*n"]:
+    """The bucket of each distance: near ones have their own, further ones share (Raffel et al. 2020).
+
+    With n buckets for a direction, distance d < n / 2 has bucket d, and others
+    n / 2 + floor(n / 2 * log(d / (n / 2)) / log(max_distance / (n / 2))), at most n - 1. Keys ahead have the
+    second half of the buckets, or bucket 0.
+    """
+    first = torch.zeros_like(distance)
+    if both_ways:
+        n_buckets //= 2
+        first = (distance < 0).long() * n_buckets
+        distance = distance.abs()
+    distance = distance.clamp(min=0)
+    near = n_buckets // 2
+    growth = torch.log(distance.clamp(min=near) / near) / math.log(max_distance / near)
+    far = (near + (growth * (n_buckets - near)).long()).clamp(max=n_buckets - 1)
+    return first + torch.where(distance < near, distance, far)
+
+
+def build_bias(config: BiasConfig, n_heads: int) -> Alibi | RelativeBias:
+    """Return the module that computes a bias."""
+    return Alibi(n_heads) if isinstance(config, AlibiConfig) else RelativeBias(config, n_heads)
 
 
 def sinusoids(positions: Int[Tensor, "*batch seq"], d_model: int) -> Float[Tensor, "*batch seq d_model"]:

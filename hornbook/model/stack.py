@@ -1,6 +1,6 @@
 """What every shape of model is made of: an embedding, blocks and a final norm.
 
-A shape (`models.py`, `encoders.py`) puts its head on a `Stack` and says which way it sees.
+A shape (`models.py`, `encoders.py`, `seq2seq.py`) puts its head on a `Stack` and says which way it sees.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from hornbook.base.errors import ConfigError
 from hornbook.model.block import Block
 from hornbook.model.cache import KVCache
 from hornbook.model.config import StackConfig
+from hornbook.model.context import BlockContext, Memory
 from hornbook.model.embedding import Embedding
 from hornbook.model.mask import Mask
 from hornbook.model.norm import build_norm
+from hornbook.model.part_config import BiasConfig
+from hornbook.model.position import build_bias
 
 
 class Stack(nn.Module):
@@ -26,7 +29,11 @@ class Stack(nn.Module):
         self.max_seq_len = config.max_seq_len
         self.embedding = Embedding(config.embedding, config.vocab_size, config.d_model, config.max_seq_len)
         kinds = [config.pattern[i % len(config.pattern)] for i in range(config.n_layers)]
-        self.blocks = nn.ModuleList(Block(kind, config.d_model, config.head_dim(kind)) for kind in kinds)
+        biased = config.biased
+        self.position_bias = None
+        if biased is not None and isinstance(biased.position, BiasConfig):
+            self.position_bias = build_bias(biased.position, biased.n_heads)
+        self.blocks = nn.ModuleList(Block(kind, config) for kind in kinds)
         self.final_norm = build_norm(config.final_norm, config.d_model)
 
     def run(
@@ -36,22 +43,31 @@ class Stack(nn.Module):
         cache: KVCache | None = None,
         positions: Int[Tensor, "*batch seq"] | None = None,
         segments: Int[Tensor, "batch seq"] | None = None,
+        memory: Memory | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         """The normalised output of the last block.
 
         With a cache, `tokens` follow what the cache holds, and the cache grows by them. `positions` None
         counts them from the first token on; rows that are padded at the left, or hold several documents,
         count their own. `segments` None: all tokens are of segment 0, where the model has segments.
+        `memory` is what blocks with cross attention read.
         """
         start = 0 if cache is None else cache.length
         stop = start + tokens.size(1)
         self._check_length(stop, cache)
         if positions is None:
             positions = torch.arange(start, stop, device=tokens.device)
+        bias = None if self.position_bias is None else self.position_bias(tokens.size(1), stop, tokens.device)
+        context = BlockContext(mask=mask, positions=positions, bias=bias, memory=memory)
         x = self.embedding(tokens, positions, segments)
         for i, block in enumerate(self.layers):
-            x = block(x, mask, positions, None if cache is None else cache.layers[i])
+            x = block(x, context, None if cache is None else cache.blocks[i])
         return self.final_norm(x)
+
+    def make_cache(self, batch_size: int, length: int | None = None) -> KVCache:
+        """An empty cache for `length` positions (None: as many as the model takes)."""
+        length = length or self.max_seq_len
+        return KVCache([block.make_cache(batch_size, length) for block in self.layers], length)
 
     @property
     def layers(self) -> list[Block]:

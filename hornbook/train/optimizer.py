@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hornbook.model.block import Block
 from hornbook.model.embedding import Embedding
-from hornbook.model.models import CausalLM
+from hornbook.model.position import RelativeBias
 from hornbook.train.config import AdamWConfig, OptimizerConfig
 from hornbook.train.muon import Muon
 
@@ -17,7 +18,7 @@ from hornbook.train.muon import Muon
 class Optimizer:
     """The optimizers of one run under one roof: step, scale the rates, give and take state."""
 
-    def __init__(self, model: CausalLM, config: OptimizerConfig, dtype: torch.dtype) -> None:
+    def __init__(self, model: nn.Module, config: OptimizerConfig, dtype: torch.dtype) -> None:
         self.names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
         roles = parameters_by_role(model)
         embeddings, matrices, head, vectors = (
@@ -73,12 +74,10 @@ class Optimizer:
             yield from part.param_groups
 
 
-def parameters_by_role(model: CausalLM) -> dict[str, list[nn.Parameter]]:
-    """Sort the weights: `embeddings`, `matrices` inside blocks, the `head` matrix, `vectors`."""
-    embeddings = [
-        p for m in model.modules() if isinstance(m, Embedding) for p in m.parameters() if p.ndim == 2
-    ]
-    matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
+def parameters_by_role(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Sort the weights: `embeddings` (tables), `matrices` inside blocks, the `head` matrix, `vectors`."""
+    embeddings = _matrices_of(model, Embedding, RelativeBias)
+    matrices = _matrices_of(model, Block)
     sorted_already = {id(p) for p in embeddings + matrices}
     rest = [p for p in model.parameters() if id(p) not in sorted_already]
     return {
@@ -87,6 +86,12 @@ def parameters_by_role(model: CausalLM) -> dict[str, list[nn.Parameter]]:
         "head": [p for p in rest if p.ndim == 2],
         "vectors": [p for p in rest if p.ndim == 1],
     }
+
+
+def _matrices_of(model: nn.Module, *kinds: type[nn.Module]) -> list[nn.Parameter]:
+    """The matrices of all modules of some kinds; one that several share stands once."""
+    found = [p for m in model.modules() if isinstance(m, kinds) for p in m.parameters() if p.ndim == 2]
+    return list(dict.fromkeys(found))
 
 
 def _group(parameters: list[nn.Parameter], config: AdamWConfig, decay: bool = True) -> dict[str, Any]:

@@ -169,7 +169,10 @@ def sizes(module: Module) -> list[str]:
 
 def reference_size(module: Module) -> list[str]:
     """A readable twin stays under 150 lines."""
-    if not module.name.endswith(".reference") or (lines := _lines(module)) < LINES_OF_REFERENCE:
+    if (
+        not module.name.endswith((".reference", "_reference"))
+        or (lines := _lines(module)) < LINES_OF_REFERENCE
+    ):
         return []
     return [_at(module, 1, f"{lines} lines; a reference stays under {LINES_OF_REFERENCE}")]
 

@@ -11,6 +11,11 @@ TAUGHT = {"corpus", "tokenizer", "model", "data", "generate", "train"}
 """The rooms that owe a `reference.py`. A room joins this list in the change that creates it."""
 
 
+def references() -> list[str]:
+    """The modules to read: `reference.py` of each room, and the `*_reference.py` beside it."""
+    return [module.name for module in read_house() if module.name.endswith((".reference", "_reference"))]
+
+
 def importers_of(reference: str) -> list[str]:
     """The test files that import one reference module."""
     files = sorted((ROOT / "tests").rglob("test_*.py"))
@@ -31,12 +36,17 @@ def test_a_taught_room_has_a_reference_that_a_test_ties_to_it(room: str) -> None
     assert importers_of(reference), f"no test compares {reference} with the fast part"
 
 
+@pytest.mark.parametrize("reference", references())
+def test_a_test_ties_every_reference_to_the_fast_part(reference: str) -> None:
+    assert importers_of(reference), f"no test compares {reference} with the fast part"
+
+
 def test_a_reference_is_explained() -> None:
     """Each function of a reference says what it is; there is no other text around it."""
     bare = [
         f"{module.name}.{node.name}"
         for module in read_house()
-        if module.name.endswith(".reference")
+        if module.name in references()
         for node in module.tree.body
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not ast.get_docstring(node)
     ]

@@ -64,7 +64,7 @@ def test_an_empty_pattern_is_refused() -> None:
 def test_the_pattern_repeats_over_the_layers() -> None:
     config = CONFIGS["local and global"]
     model = CausalLM(config)
-    kinds: list[Any] = [block.window for block in model.blocks]
+    kinds: list[Any] = [block.attention.layer.window for block in model.blocks]
     assert kinds == [4, None, 4]
 
 

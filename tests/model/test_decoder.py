@@ -161,7 +161,7 @@ def test_caches_do_not_know_each_other() -> None:
 
 def test_a_cache_is_as_small_as_its_heads() -> None:
     model = scrambled(CONFIGS["one shared head"])
-    assert [tuple(layer.keys.shape) for layer in model.make_cache(3, 5).layers] == [(3, 1, 5, 6)] * 2
+    assert [tuple(kept.own.keys.shape) for kept in model.make_cache(3, 5).blocks] == [(3, 1, 5, 6)] * 2
 
 
 def test_too_many_tokens_are_refused_with_the_numbers() -> None:

@@ -16,7 +16,8 @@ from hornbook.model.config import EmbeddingConfig, ModelConfig, StackConfig, Zer
 from hornbook.model.encoder_config import ClassifierConfig, MaskedLMConfig
 from hornbook.model.encoders import Classifier, MaskedLM, pool
 from hornbook.model.mask import Mask
-from hornbook.model.models import CausalLM, build_model
+from hornbook.model.models import CausalLM
+from hornbook.model.shapes import build_model
 
 every_masked = pytest.mark.parametrize("config", list(MASKED.values()), ids=list(MASKED))
 every_classifier = pytest.mark.parametrize("config", list(CLASSIFIERS.values()), ids=list(CLASSIFIERS))

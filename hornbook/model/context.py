@@ -1,0 +1,34 @@
+"""What a block is given beside its input: the same for all blocks of one forward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hornbook.model.mask import Mask
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What an encoder has made of a text, for a decoder to read."""
+
+    features: Float[Tensor, "batch source d_model"]
+    """A vector for each token."""
+    mask: Mask
+    """Which of them are real, and of which document."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockContext:
+    """What attention needs to know of its surroundings."""
+
+    mask: Mask
+    """What may be seen."""
+    positions: Int[Tensor, "*batch seq"]
+    """The place of each token in its text."""
+    bias: Float[Tensor, "1 heads query key"] | None = None
+    """What is added to the scores of layers that take a bias."""
+    memory: Memory | None = None
+    """What blocks with cross attention read."""
