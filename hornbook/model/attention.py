@@ -17,6 +17,7 @@ from hornbook.model.context import BlockContext
 from hornbook.model.norm import build_norm
 from hornbook.model.part_config import AttentionConfig, BiasConfig, RotaryConfig
 from hornbook.model.position import Rotary
+from hornbook.model.shortcuts import ValueEmbedding
 
 Heads = Float[Tensor, "batch heads seq head_dim"]
 Keys = Float[Tensor, "batch kv_heads key head_dim"]
@@ -25,7 +26,7 @@ Keys = Float[Tensor, "batch kv_heads key head_dim"]
 class Attention(nn.Module):
     """Projects to queries, keys and values, attends, and projects back (Vaswani et al. 2017, 3.2.2)."""
 
-    def __init__(self, config: AttentionConfig, d_model: int, head_dim: int) -> None:
+    def __init__(self, config: AttentionConfig, d_model: int, head_dim: int, vocab_size: int) -> None:
         super().__init__()
         self.head_dim = head_dim
         self.window, self.sparse = config.window, config.sparse
@@ -39,12 +40,18 @@ class Attention(nn.Module):
         self.q_norm = build_norm(config.qk_norm, head_dim if self.norm_each_head else self.q.out_features)
         self.k_norm = build_norm(config.qk_norm, head_dim if self.norm_each_head else self.k.out_features)
         self.rotary = Rotary(config.position, head_dim) if isinstance(config.position, RotaryConfig) else None
+        extra = config.value_embedding
+        self.value_embedding = (
+            None if extra is None else ValueEmbedding(extra, vocab_size, n_kv_heads, head_dim)
+        )
         self.takes_bias = isinstance(config.position, BiasConfig)
 
     def forward(
         self, x: Float[Tensor, "batch seq d_model"], context: BlockContext, cache: BlockCache | None = None
     ) -> Float[Tensor, "batch seq d_model"]:
         q, k, v = self._queries(x), self._keys(x), self._heads(self.v(x))
+        if self.value_embedding is not None:
+            v = v + self.value_embedding(x, context.tokens)
         if self.rotary is not None:
             q, k = self.rotary(q, context.positions), self.rotary(k, context.positions)
         mask, bias = context.mask, context.bias if self.takes_bias else None

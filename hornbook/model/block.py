@@ -17,6 +17,7 @@ from hornbook.model.config import BlockConfig, NormSlotsConfig, ParallelWiring, 
 from hornbook.model.context import BlockContext
 from hornbook.model.mixture import build_positionwise
 from hornbook.model.norm import build_norm
+from hornbook.model.shortcuts import StreamMix
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -49,15 +50,18 @@ class Block(nn.Module):
 
     def __init__(self, config: BlockConfig, stack: StackConfig) -> None:
         super().__init__()
-        d_model = stack.d_model
+        d_model, vocab_size = stack.d_model, stack.vocab_size
         slots = (config.norms, d_model, config.dropout)
         attention, across = config.attention, config.cross_attention
-        self.attention = Residual(Attention(attention, d_model, stack.width_of_heads(attention)), *slots)
+        self.attention = Residual(
+            Attention(attention, d_model, stack.width_of_heads(attention), vocab_size), *slots
+        )
         self.cross_attention: Residual[CrossAttention] | None = None
         if across is not None:
-            reader = CrossAttention(across, d_model, stack.width_of_heads(across))
+            reader = CrossAttention(across, d_model, stack.width_of_heads(across), vocab_size)
             self.cross_attention = Residual(reader, *slots)
         self.feed_forward = Residual(build_positionwise(config.feed_forward, d_model), *slots)
+        self.stream_mix = None if config.stream_mix is None else StreamMix(config.stream_mix)
         self.parallel = isinstance(config.wiring, ParallelWiring)
         self.norm = build_norm(
             config.wiring.norm if isinstance(config.wiring, ParallelWiring) else None, d_model
@@ -66,6 +70,8 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch seq d_model"], context: BlockContext, cache: BlockCache | None = None
     ) -> Float[Tensor, "batch seq d_model"]:
+        if self.stream_mix is not None:
+            x = self.stream_mix(x, context.embedded)
         if self.parallel:
             same = self.norm(x)
             return x + self.attention.branch(same, context, cache) + self.feed_forward.branch(same)

@@ -54,6 +54,15 @@ class ParallelWiring(Config):
 Wiring = Annotated[SequentialWiring | ParallelWiring, Field(discriminator="kind")]
 
 
+class StreamMixConfig(Config):
+    """A block reads a * stream + b * embeddings, where a and b are learned (Jordan et al. 2024, speed runs)."""
+
+    stream: float = 1.0
+    """Where a starts."""
+    embeddings: float = 0.0
+    """Where b starts."""
+
+
 class BlockConfig(Config):
     """Attention and feed-forward, each a residual branch."""
 
@@ -67,6 +76,8 @@ class BlockConfig(Config):
     """Norm slots of both branches."""
     wiring: Wiring = SequentialWiring()
     """How the branches stand to one another."""
+    stream_mix: StreamMixConfig | None = None
+    """What the block reads of the stream and of the embeddings; None: the stream as it is."""
     dropout: Share = 0.0
     """Share of each branch's output that is zeroed in training."""
 
@@ -83,6 +94,10 @@ class BlockConfig(Config):
             raise ValueError(
                 "cross attention sees all of the other text, whose positions are not its own: "
                 "its position, window and sparse must be null"
+            )
+        if across is not None and across.value_embedding is not None:
+            raise ValueError(
+                "cross attention knows no tokens, only vectors: its value_embedding must be null"
             )
         return self
 
@@ -137,7 +152,24 @@ class ZeroOutputInit(Config):
     """Standard deviation of the embeddings."""
 
 
-InitConfig = Annotated[ScaledNormalInit | ZeroOutputInit, Field(discriminator="kind")]
+class MaximalUpdateInit(Config):
+    """Matrices start so that what leaves them is as large at every width (Yang et al. 2022, table 8: muP).
+
+    A matrix has standard deviation std * sqrt(base_d_model / fan in); those that end a branch are shrunk by
+    depth as in `scaled_normal`, an untied head starts at zero, tables do not depend on the width. This is how
+    such a model starts and no more: so that one learning rate serves every width, its logits want
+    `head.scale` = base_d_model / d_model, its scores an attention `scale` in proportion to 1 / head_dim, and
+    AdamW a learning rate of matrices in proportion to 1 / d_model.
+    """
+
+    kind: Literal["maximal_update"] = "maximal_update"
+    base_d_model: PositiveInt
+    """The width at which this is `scaled_normal`, the head aside."""
+    std: PositiveFloat = 0.02
+    """Standard deviation of tables, and of matrices at the base width."""
+
+
+InitConfig = Annotated[ScaledNormalInit | ZeroOutputInit | MaximalUpdateInit, Field(discriminator="kind")]
 
 
 class StackConfig(Config):
@@ -175,6 +207,9 @@ class StackConfig(Config):
                     raise ValueError(f"rotary positions need an even head width, not {head_dim}")
                 if position.width is not None and position.width > head_dim:
                     raise ValueError(f"rotary width {position.width} is more than head_dim {head_dim}")
+            extra = block.attention.value_embedding
+            if extra is not None and extra.gate_width > self.d_model:
+                raise ValueError(f"gate_width {extra.gate_width} is more than d_model {self.d_model}")
         if isinstance(self.embedding.position, SinusoidalPositionConfig) and self.d_model % 2:
             raise ValueError(f"sinusoidal positions come in pairs: d_model {self.d_model} is odd")
         return self

@@ -30,5 +30,9 @@ class BlockContext:
     """The place of each token in its text."""
     bias: Float[Tensor, "1 heads query key"] | None = None
     """What is added to the scores of layers that take a bias."""
+    tokens: Int[Tensor, "batch seq"]
+    """The text, which value embeddings look up."""
+    embedded: Float[Tensor, "batch seq d_model"]
+    """Its embeddings, which stream mixes read."""
     memory: Memory | None = None
     """What blocks with cross attention read."""

@@ -229,6 +229,18 @@ class BlockLocalConfig(Config):
 SparseConfig = Annotated[StridedConfig | FixedConfig | BlockLocalConfig, Field(discriminator="kind")]
 
 
+class ValueEmbeddingConfig(Config):
+    """A second table of the vocabulary, of which a token's row is added to its values.
+
+    Each key and value head weighs it by 2 sigmoid(w x), where x are the first numbers of the layer's input,
+    and w starts at zero: so the weight starts at one (Jordan et al. 2024, speed runs; values carried past
+    layers are due to Zhou et al. 2024).
+    """
+
+    gate_width: PositiveInt = 32
+    """How many numbers of the input the weights are made of."""
+
+
 class AttentionConfig(Config):
     """Multi-head attention; fewer key and value heads than query heads make it grouped-query."""
 
@@ -254,6 +266,8 @@ class AttentionConfig(Config):
     """Whether the output projection has a bias."""
     window: PositiveInt | None = None
     """How many positions back a query sees, itself included; None: all."""
+    value_embedding: ValueEmbeddingConfig | None = None
+    """What a token's values get beside their projection; None: nothing."""
     sparse: SparseConfig | None = None
     """Which of the positions a query sees, by a fixed pattern; None: all that the mask lets it see."""
     dropout: Share = 0.0

@@ -58,8 +58,10 @@ class Stack(nn.Module):
         if positions is None:
             positions = torch.arange(start, stop, device=tokens.device)
         bias = None if self.position_bias is None else self.position_bias(tokens.size(1), stop, tokens.device)
-        context = BlockContext(mask=mask, positions=positions, bias=bias, memory=memory)
         x = self.embedding(tokens, positions, segments)
+        context = BlockContext(
+            mask=mask, positions=positions, bias=bias, tokens=tokens, embedded=x, memory=memory
+        )
         for i, block in enumerate(self.layers):
             x = block(x, context, None if cache is None else cache.blocks[i])
         return self.final_norm(x)

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from hornbook.model.block import Block
-from hornbook.model.embedding import Embedding
-from hornbook.model.position import RelativeBias
 from hornbook.train.config import AdamWConfig, OptimizerConfig
 from hornbook.train.muon import Muon
 
@@ -76,8 +74,9 @@ class Optimizer:
 
 def parameters_by_role(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """Sort the weights: `embeddings` (tables), `matrices` inside blocks, the `head` matrix, `vectors`."""
-    embeddings = _matrices_of(model, Embedding, RelativeBias)
-    matrices = _matrices_of(model, Block)
+    embeddings = _matrices_of(model, nn.Embedding)
+    tables = {id(p) for p in embeddings}
+    matrices = [p for p in _matrices_of(model, Block) if id(p) not in tables]
     sorted_already = {id(p) for p in embeddings + matrices}
     rest = [p for p in model.parameters() if id(p) not in sorted_already]
     return {

@@ -17,6 +17,7 @@ from hornbook.model.config import (
     ModelConfig,
     NormSlotsConfig,
     ParallelWiring,
+    StreamMixConfig,
 )
 from hornbook.model.models import CausalLM
 from hornbook.model.part_config import (
@@ -34,6 +35,7 @@ from hornbook.model.part_config import (
     SinusoidalPositionConfig,
     StridedConfig,
     UnitOffsetRMSNormConfig,
+    ValueEmbeddingConfig,
     YarnScaling,
 )
 
@@ -112,6 +114,13 @@ CONFIGS: dict[str, ModelConfig] = {
     "fixed, windowed": model_config(block({"sparse": FixedConfig(block=4, n_summary=2), "window": 7})),
     "block-local": model_config(
         block({"sparse": BlockLocalConfig(block=2, n_global=1), "position": AlibiConfig()}), block()
+    ),
+    "shortcuts": model_config(
+        block(
+            {"n_heads": 4, "n_kv_heads": 2, "value_embedding": ValueEmbeddingConfig(gate_width=6)},
+            stream_mix=StreamMixConfig(embeddings=0.5),
+        ),
+        block(stream_mix=StreamMixConfig(stream=0.5, embeddings=1.0)),
     ),
     "experts": model_config(block(feed_forward=MixtureConfig(expert=EXPERT, n_experts=4, n_chosen=2))),
     "experts, one shared": model_config(

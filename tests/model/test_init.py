@@ -6,9 +6,21 @@ import pytest
 import torch
 from model.small_models import CONFIGS, block, model_config
 
-from hornbook.model.config import ModelConfig, ScaledNormalInit, ZeroOutputInit
+from hornbook.model.config import (
+    HeadConfig,
+    MaximalUpdateInit,
+    ModelConfig,
+    ScaledNormalInit,
+    StreamMixConfig,
+    ZeroOutputInit,
+)
 from hornbook.model.models import CausalLM
-from hornbook.model.part_config import FeedForwardConfig, MixtureConfig, SharedExpertConfig
+from hornbook.model.part_config import (
+    FeedForwardConfig,
+    MixtureConfig,
+    SharedExpertConfig,
+    ValueEmbeddingConfig,
+)
 
 WIDE = model_config(block(feed_forward=FeedForwardConfig(d_ff=256)), d_model=128, vocab_size=300, n_layers=4)
 
@@ -85,3 +97,45 @@ def test_gains_start_at_one_and_biases_at_zero() -> None:
     for name, parameter in CausalLM(CONFIGS["learned positions"], seed=0).named_parameters():
         if parameter.ndim == 1:
             assert (parameter == float("norm" in name and name.endswith("weight"))).all(), name
+
+
+def test_maximal_update_keeps_what_leaves_a_matrix_as_large_at_every_width() -> None:
+    """At the base width it is the scaled normal start; a matrix four times as wide has half the spread."""
+    spreads, sizes = [], []
+    for width in (64, 256):
+        init = MaximalUpdateInit(base_d_model=64, std=0.1)
+        config = model_config(
+            block({"n_heads": 4}, feed_forward=FeedForwardConfig(d_ff=4 * width)),
+            d_model=width,
+            vocab_size=300,
+            init=init,
+        )
+        model = CausalLM(config, seed=0)
+        layer = model.blocks[0]
+        spreads.append(layer.attention.layer.q.weight.std().item())
+        x = torch.randn(500, width, generator=torch.Generator().manual_seed(0))
+        sizes.append(layer.attention.layer.q(x).std().item())
+        ends = layer.feed_forward.layer.down.weight.std().item()
+        assert ends == pytest.approx(0.1 * (64 / (4 * width)) ** 0.5 / 4**0.5, rel=0.03)
+        assert model.embedding.tokens.weight.std().item() == pytest.approx(0.1, rel=0.03)
+        assert not model.head.weight.any()
+    assert spreads == [pytest.approx(0.1, rel=0.03), pytest.approx(0.05, rel=0.03)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.05)
+
+
+def test_a_tied_head_starts_as_the_embedding_by_every_scheme() -> None:
+    for init in (ScaledNormalInit(), ZeroOutputInit(), MaximalUpdateInit(base_d_model=64)):
+        model = CausalLM(WIDE.model_copy(update={"init": init, "head": HeadConfig(tied=True)}), seed=0)
+        assert model.head.weight.std().item() == pytest.approx(0.02, rel=0.03)
+
+
+@pytest.mark.parametrize("init", [ScaledNormalInit(), ZeroOutputInit(), MaximalUpdateInit(base_d_model=64)])
+def test_shortcuts_start_as_their_configuration_says(init: ScaledNormalInit) -> None:
+    shortcuts = block(
+        {"value_embedding": ValueEmbeddingConfig()}, stream_mix=StreamMixConfig(stream=0.75, embeddings=0.25)
+    )
+    first = CausalLM(WIDE.model_copy(update={"pattern": (shortcuts,), "init": init}), seed=0).blocks[0]
+    assert first.stream_mix.weights.tolist() == [0.75, 0.25]
+    extra = first.attention.layer.value_embedding
+    assert not extra.gate.weight.any()
+    assert extra.table.weight.std().item() == pytest.approx(0.02, rel=0.03)

@@ -216,3 +216,11 @@ def test_taking_back_copies() -> None:
     taken.load(saved)
     step(other, taken, 1)
     assert all(torch.equal(saved[key], kept[key]) for key in kept)
+
+
+def test_tables_inside_blocks_are_embeddings() -> None:
+    """Muon would turn a table of rows as if it were a matrix that multiplies."""
+    roles = roles_by_name(CausalLM(CONFIGS["shortcuts"]))
+    table = "blocks.0.attention.layer.value_embedding.table.weight"
+    assert table in roles["embeddings"]
+    assert table.replace("table", "gate") in roles["matrices"]
