@@ -24,14 +24,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from hornbook.base.config import parse
 from hornbook.base.errors import RunFolderError
 from hornbook.base.files import read_json, sha256, write_json, write_text
 from hornbook.checkpoint.tensors import load_tensors, load_weights, save_tensors
-from hornbook.model.config import ModelConfig
-from hornbook.model.models import CausalLM
+from hornbook.model.shape_config import AnyConfig
+from hornbook.model.shapes import AnyModel, build_model
 from hornbook.tokenizer.tokenizer import Tokenizer
 
 FORMAT = 1
@@ -65,6 +64,11 @@ class RunFolder:
         except RunFolderError:
             return False
         return True
+
+    @property
+    def imported_from(self) -> str | None:
+        """The name of the folder that a model came from; None where it was trained in this one."""
+        return read_json(self._run_path).get("imported_from") if self._is_run else None
 
     def create(self, overwrite: bool = False, resume: bool = False) -> Path | None:
         """Make the folder; a run that is in the way is an error, unless `overwrite` moves it aside.
@@ -129,22 +133,22 @@ class RunFolder:
         """SHA-256 of the tokenizer's file; token shards are tied to it."""
         return sha256((self.path / "tokenizer.json").read_bytes())
 
-    def read_model(self) -> CausalLM:
-        """The model of config.json with the weights of model.safetensors, on the CPU in float32."""
-        config = parse(ModelConfig, self.read_config()["model"], f"{self.config_path}, model")
-        advice = "continue the run with --resume to write it again"
+    def read_model(self, config: AnyConfig) -> AnyModel:
+        """A model of that configuration with the weights of model.safetensors, on the CPU in float32."""
+        trained = self.imported_from is None
+        advice = "continue the run with --resume to write it again" if trained else "import it again"
         tensors, _ = load_tensors(self.weights_path, advice)
-        model = CausalLM(config)
+        model = build_model(config)
         load_weights(model, tensors, self.weights_path)
         return model
 
-    def save_model(self, model: CausalLM, step: int) -> None:
+    def save_model(self, model: nn.Module, step: int) -> None:
         """Write the weights."""
         facts = {"format": str(FORMAT), "step": str(step)}
         save_tensors(self.weights_path, dict(model.named_parameters()), facts)
 
     def save_training(
-        self, model: CausalLM, optimizer_state: Mapping[str, Tensor], facts: Mapping[str, int | float]
+        self, model: nn.Module, optimizer_state: Mapping[str, Tensor], facts: Mapping[str, int | float]
     ) -> None:
         """Write everything a resumed run needs, as one file."""
         self.training_path.parent.mkdir(exist_ok=True)
@@ -152,7 +156,7 @@ class RunFolder:
         tensors |= {f"optimizer/{name}": value for name, value in optimizer_state.items()}
         save_tensors(self.training_path, tensors, {"format": str(FORMAT), "facts": json.dumps(dict(facts))})
 
-    def load_training(self, model: CausalLM) -> tuple[dict[str, Tensor], dict[str, int | float]]:
+    def load_training(self, model: nn.Module) -> tuple[dict[str, Tensor], dict[str, int | float]]:
         """Put saved weights into the model; return the optimizer's state and the saved facts."""
         tensors, facts = load_tensors(self.training_path, "start over with --overwrite")
         weights = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}

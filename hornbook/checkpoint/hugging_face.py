@@ -25,7 +25,6 @@ from hornbook.base.files import atomic_write, read_json, write_json
 from hornbook.base.randomness import stream_seed
 from hornbook.base.temporaries import temporary_name
 from hornbook.checkpoint.tensors import load_weights
-from hornbook.model.config import ModelConfig
 from hornbook.model.families.family import (
     Family,
     family_of,
@@ -35,9 +34,10 @@ from hornbook.model.families.family import (
     reason_against,
 )
 from hornbook.model.families.rules import to_ours, to_theirs
-from hornbook.model.models import CausalLM
+from hornbook.model.permutation import PermutationLM
 from hornbook.model.seq2seq import Seq2SeqLM
-from hornbook.model.shapes import AnyConfig, AnyModel, build_model
+from hornbook.model.shape_config import AnyConfig
+from hornbook.model.shapes import AnyModel, build_model
 from hornbook.tokenizer.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -58,25 +58,9 @@ def read_model(folder: str | os.PathLike[str]) -> tuple[AnyConfig, AnyModel]:
     family = family_of(attributes, origin)
     config: AnyConfig = read_config(family, attributes, origin)
     model = build_model(config)
-    names = [name for name, _ in model.named_parameters()]
     tensors = family.renewed(_read_tensors(path))
-    weights = to_ours(tensors, names, family.rules(config), family.ignored, str(path))
+    weights = to_ours(tensors, dict(model.named_parameters()), family.rules(config), family.ignored, str(path))
     load_weights(model, weights, path)
-    return config, model
-
-
-def read_decoder(folder: str | os.PathLike[str]) -> tuple[ModelConfig, CausalLM]:
-    """Read a model that must be a decoder; others are refused before their weights are read."""
-    path = Path(folder)
-    family = family_of(_read_attributes(path), str(path / CONFIG))
-    if family.shape is not ModelConfig:
-        raise ConfigError(
-            f"{path} holds a {family.architecture}, and a run holds decoders only; "
-            "hornbook.checkpoint.hugging_face.read_model reads encoders too"
-        )
-    config, model = read_model(path)
-    assert isinstance(config, ModelConfig)
-    assert isinstance(model, CausalLM)
     return config, model
 
 
@@ -167,7 +151,9 @@ def _write(
     }
     if tokenizer is not None:
         tokenizer.save(path)
-        attributes["bos_token_id"] = attributes["eos_token_id"] = tokenizer.end_of_text
+        attributes["eos_token_id"] = end = tokenizer.end_of_text
+        # Here a document begins with the token that ended the one before.
+        attributes["bos_token_id"] = tokenizer.special_tokens.get(tokenizer.settings.bos_token or "", end)
     write_json(path / CONFIG, attributes)
     weights = {name: tensor.detach().cpu().float() for name, tensor in model.named_parameters()}
     tensors = {name: tensor.contiguous() for name, tensor in to_theirs(weights, family.rules(config)).items()}
@@ -205,5 +191,10 @@ def _tried_inputs(model: AnyModel) -> dict[str, Tensor]:
         stacks = {"source": model.encoder, "tokens": model.decoder}
         return {name: some(stack.embedding.tokens) for name, stack in stacks.items()}
     tried = {"tokens": some(model.embedding.tokens)}
+    if isinstance(model, PermutationLM):
+        tried["order"] = torch.rand(shape, generator=generator).argsort()
     kinds = model.embedding.segments
-    return tried if kinds is None else {**tried, "segments": some(kinds)}
+    if kinds is None and not model.compares_segments:
+        return tried
+    segments = torch.randint(kinds.num_embeddings if kinds else 2, shape, generator=generator)
+    return {**tried, "segments": segments}

@@ -5,9 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from hornbook.model.count import count_parameters
+from hornbook.model.models import CausalLM
+from hornbook.model.seq2seq import Seq2SeqLM
+from hornbook.model.seq2seq_config import Seq2SeqConfig
 from hornbook.recipes.lesson import Lesson, console
 from hornbook.train.exchange import export, import_hf
-from hornbook.train.run import load
+from hornbook.train.run import Run, load
+
+AUTO_CLASSES = {
+    "causal_lm": "AutoModelForCausalLM",
+    "masked_lm": "AutoModelForMaskedLM",
+    "classifier": "AutoModelForSequenceClassification",
+    "permutation_lm": "AutoModelForCausalLM",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+}
+"""What reads a model of each kind in transformers."""
 
 
 def bring_in(folder: Path, out: Path) -> None:
@@ -16,11 +28,23 @@ def bring_in(folder: Path, out: Path) -> None:
     lesson = Lesson(console())
     lesson.title(f"{folder.name} is now {out}")
     model = run.config.model
-    lesson.fact(
-        "model", f"{count_parameters(run.model):,} parameters, {model.n_layers} layers, width {model.d_model}"
+    size = (
+        f"{model.encoder.n_layers} and {model.decoder.n_layers} layers, width {model.decoder.d_model}"
+        if isinstance(model, Seq2SeqConfig)
+        else f"{model.n_layers} layers, width {model.d_model}"
     )
+    lesson.fact("model", f"{model.kind}, {count_parameters(run.model):,} parameters, {size}")
     lesson.fact("tokens", f"{model.vocab_size:,} ids, {model.max_seq_len:,} at once at most")
-    lesson.say(f'Write with it: hornbook generate {out} "Once"', "bold")
+    lesson.say(_next_step(run, out), "bold")
+
+
+def _next_step(run: Run, out: Path) -> str:
+    """What to type after an import."""
+    if isinstance(run.model, CausalLM):
+        return f'Write with it: hornbook generate {out} "Once"'
+    if isinstance(run.model, Seq2SeqLM):
+        return f'Let it answer: hornbook generate {out} "a text"'
+    return f"Use it from Python: hornbook.load({str(out)!r}).model(tokens)"
 
 
 def send_out(run: Path, out: Path, format: str, family: str | None) -> None:
@@ -30,7 +54,8 @@ def send_out(run: Path, out: Path, format: str, family: str | None) -> None:
     lesson = Lesson(console())
     lesson.title(f"{run} is now {out}")
     lesson.fact("written as", f"{written_as}; read again, its logits are the same")
-    if whole.tokenizer.end_of_text is not None:
+    if isinstance(whole.model, CausalLM) and whole.tokenizer.end_of_text is not None:
         first = whole.tokenizer.decode([whole.tokenizer.end_of_text])
         lesson.fact("prompts", f"Hornbook puts {first} before each; do so there, too")
-    lesson.say(f"transformers reads it: AutoModelForCausalLM.from_pretrained({str(out)!r})", "bold")
+    reader = AUTO_CLASSES[whole.config.model.kind]
+    lesson.say(f"transformers reads it: {reader}.from_pretrained({str(out)!r})", "bold")

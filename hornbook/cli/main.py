@@ -165,7 +165,9 @@ def train(
 )
 def generate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the text begins with.")] = "",
+    prompt: Annotated[
+        str, typer.Argument(metavar="PROMPT", help="What the text begins with, or answers.")
+    ] = "",
     max_new_tokens: Annotated[int, typer.Option(metavar="N", help="Most tokens to write.")] = 200,
     temperature: Annotated[
         float, typer.Option(metavar="X", help="0: always the likeliest token; 1: by the model's own odds.")
@@ -178,7 +180,7 @@ def generate(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Another seed, another text.")] = 0,
 ) -> None:
-    """Continue a prompt."""
+    """Continue a prompt; an encoder-decoder answers it."""
     from hornbook.cli.talk import write
 
     write(

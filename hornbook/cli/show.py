@@ -1,31 +1,110 @@
-"""Showing what a run or a recipe is made of."""
+"""Showing what a run or a recipe is made of, and what it needs."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import torch
+from rich.table import Table
+
 from hornbook.base.config import to_dict
 from hornbook.base.files import read_json
-from hornbook.model.count import count_parameters, on_meta, parts, training_flops_per_token
-from hornbook.recipes.lesson import Lesson, console
+from hornbook.model.config import ModelConfig
+from hornbook.model.count import count_parameters, flops_per_token, on_meta
+from hornbook.model.drawing import parts
+from hornbook.model.seq2seq_config import Seq2SeqConfig
+from hornbook.parallel.recompute import Recomputation
+from hornbook.recipes.lesson import Lesson, console, size_in_bytes
+from hornbook.recipes.needs import Needs
 from hornbook.recipes.shapes import resolve
+from hornbook.train.config import RunConfig
+
+RECOMPUTATIONS: tuple[Recomputation, ...] = ("none", "selective", "block")
 
 
 def show_config(what: str, overrides: list[str]) -> None:
-    """Print a model's drawing, its counts, a run's results where there are any, and the configuration."""
+    """Print a model's drawing, what it needs, a run's results where there are any, and the configuration."""
     config = resolve(what, overrides)
-    model = on_meta(config.model)
     lesson = Lesson(console())
     lesson.title(what)
-    lesson.drawing(parts(config.model), count_parameters(model))
-    flops = training_flops_per_token(model, config.data.seq_len)
-    lesson.fact("arithmetic", f"{flops / 1e6:,.1f} MFLOP to learn from one token")
+    lesson.drawing(parts(config.model), count_parameters(on_meta(config.model)))
+    lesson.fact("arithmetic", _arithmetic(config))
     results = Path(what) / "results.json"
     if results.is_file():
         held_out = read_json(results)["held_out"]
         lesson.fact(
             "held out", f"{held_out['bits_per_byte']:.3f} bits per byte on {held_out['bytes']:,} bytes"
         )
-    lesson.say("configuration", "bold")
+    needs = Needs(config)
+    _show_learning(lesson, config, needs)
+    _show_writing(lesson, config, needs)
+    lesson.heading("configuration")
     lesson.console.print_json(json.dumps(to_dict(config)))
+
+
+def _arithmetic(config: RunConfig) -> str:
+    """The operations for one token."""
+    flops = flops_per_token(on_meta(config.model), config.data.seq_len)
+    what = "for a token of each text" if isinstance(config.model, Seq2SeqConfig) else "to read one token"
+    return f"{_flops(flops)} {what}, {_flops(3 * flops)} to learn from it"
+
+
+def _show_learning(lesson: Lesson, config: RunConfig, needs: Needs) -> None:
+    """The memory of a training step: as it is configured, with other recomputation, with one row at a time."""
+    train, batch_size = config.train, config.data.batch_size
+    own = train.micro_batch_size or batch_size
+    ways: list[tuple[int, Recomputation]] = [(own, how) for how in RECOMPUTATIONS]
+    ways += [] if own == 1 else [(1, train.recompute)]
+    with lesson.bar("counting") as progress:
+        found = []
+        for i, way in enumerate(ways):
+            progress(i, len(ways))
+            found.append(needs.learning(*way))
+        rest = needs.at_rest
+    device = "the CPU" if needs.device.type == "cpu" else str(needs.device)
+    lesson.heading("memory to learn", f"on {device} in {needs.precision}, rows of {config.data.seq_len:,} tokens")
+    at_rest = (
+        f"{size_in_bytes(rest.weights)} of weights, {size_in_bytes(rest.gradients)} of gradients, "
+        f"{size_in_bytes(rest.optimizer)} that {train.optimizer.kind} remembers"
+    )
+    lesson.fact("always", at_rest)
+    table = Table.grid(padding=(0, 3))
+    table.add_row("rows at once", "recompute", "kept for the way back", "most at any moment", "", style="dim")
+    for (rows, how), learning in zip(ways, found, strict=True):
+        is_own = (rows, how) == (own, train.recompute)
+        kept, most = size_in_bytes(learning.kept), size_in_bytes(needs.step_peak(learning))
+        table.add_row(f"{rows:,}", how, kept, most, "this run" if is_own else "", style="bold" if is_own else "")
+    for i in (0, 2, 3):
+        table.columns[i].justify = "right"
+    lesson.table(table)
+
+
+def _show_writing(lesson: Lesson, config: RunConfig, needs: Needs) -> None:
+    """The memory of reading as much as a model takes, and of going on with it where it writes."""
+    writes = isinstance(config.model, ModelConfig | Seq2SeqConfig)
+    model = on_meta(config.model)
+    lesson.heading(
+        "memory to write" if writes else "memory to read", f"after {model.max_seq_len:,} tokens, read at once"
+    )
+    table = Table.grid(padding=(0, 3))
+    dtypes = (torch.float32, torch.bfloat16)
+    weights = [count_parameters(model) * dtype.itemsize for dtype in dtypes]
+    reading = [needs.writing(dtype) for dtype in dtypes]
+    table.add_row("", *(str(dtype).removeprefix("torch.") for dtype in dtypes), style="dim")
+    table.add_row("weights", *map(size_in_bytes, weights))
+    if writes:
+        table.add_row("cache", *(size_in_bytes(each.lasting) for each in reading))
+    most = [size_in_bytes(w + each.peak) for w, each in zip(weights, reading, strict=True)]
+    table.add_row("most at any moment", *most, style="bold")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    lesson.table(table)
+
+
+def _flops(number: float) -> str:
+    """A number of operations in the unit that suits it."""
+    for factor, unit in ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP")):
+        if number >= factor:
+            return f"{number / factor:,.1f} {unit}"
+    return f"{number / 1e3:,.1f} kFLOP"

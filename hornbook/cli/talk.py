@@ -1,4 +1,4 @@
-"""Talking with a run in the terminal: one continuation, or a chat."""
+"""Talking with a run in the terminal: one continuation or answer, or a chat."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from hornbook.base.config import parse
 from hornbook.generate.sampling import SamplingConfig
 from hornbook.generate.session import Session
 from hornbook.generate.text import stream_text
+from hornbook.model.models import CausalLM
 from hornbook.recipes.lesson import console, printable
-from hornbook.train.run import load
+from hornbook.train.run import continuer, load, writer
 
 GREETING = """This is a base model: it has read text and goes on with yours; it does not answer questions.
 Type the beginning of something and press Enter; Enter alone lets it go on.
@@ -22,14 +23,16 @@ Type the beginning of something and press Enter; Enter alone lets it go on.
 
 
 def write(folder: Path, prompt: str, max_new_tokens: int, sampling: dict[str, Any], seed: int) -> None:
-    """Print a prompt and its continuation as it comes."""
+    """Print a prompt and its continuation as it comes, or the answer alone where the model answers."""
     run = load(folder)
+    model = writer(run)
     config = parse(SamplingConfig, sampling, "sampling")
     pieces = stream_text(
-        run.model, run.tokenizer, prompt, sampling=config, max_new_tokens=max_new_tokens, seed=seed
+        model, run.tokenizer, prompt, sampling=config, max_new_tokens=max_new_tokens, seed=seed
     )
     screen = console()
-    _write(screen, prompt, "bold")
+    if isinstance(model, CausalLM):
+        _write(screen, prompt, "bold")
     for piece in pieces:
         _write(screen, printable(piece))
     screen.print()
@@ -39,7 +42,9 @@ def converse(folder: Path, max_new_tokens: int, sampling: dict[str, Any], seed: 
     """Read lines and let the model go on after each, until the person leaves."""
     run = load(folder)
     config = parse(SamplingConfig, sampling, "sampling")
-    session = Session(run.model, run.tokenizer, sampling=config, max_new_tokens=max_new_tokens, seed=seed)
+    session = Session(
+        continuer(run), run.tokenizer, sampling=config, max_new_tokens=max_new_tokens, seed=seed
+    )
     screen = console()
     screen.print(GREETING, style="dim", markup=False)
     while (line := _read_line()) is not None:

@@ -1,8 +1,8 @@
 """Generation to read: sampling in plain loops, and a model that reads everything again for each token.
 
-`probabilities` turns scores into what may be drawn, `draw` draws, `generate` repeats both. The tests
-prove the fast parts of this room equal: same seed, same tokens. Nothing here is fast: without a cache,
-token n costs a pass over all n before it.
+`probabilities` turns scores into what may be drawn, `draw` draws, `generate` repeats both;
+`answer` does so for an encoder-decoder. The tests prove the fast parts of this room equal: same seed, same
+tokens. Nothing here is fast: without a cache, token n costs a pass over all n before it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import math
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hornbook.generate.sampling import SamplingConfig
 from hornbook.model.models import CausalLM
+from hornbook.model.seq2seq import Seq2SeqLM
 
 
 def probabilities(scores: Sequence[float], config: SamplingConfig) -> list[float]:
@@ -75,13 +78,39 @@ def generate(
     written: list[int] = []
     while len(written) < max_new_tokens:
         with torch.no_grad():
-            scores = model(torch.tensor([view]))[0, -1].double().tolist()
-        number = 0.0
-        if sampling.temperature > 0:
-            number = torch.rand(1, generator=generator, dtype=torch.float64).item()
-        token = draw(probabilities(scores, sampling), number)
+            scores = model(torch.tensor([view]))[0, -1]
+        token = chosen(scores, sampling, generator)
         if token in stop:
             break
         written.append(token)
         view = in_view([*view, token], model.max_seq_len)
     return written
+
+
+def answer(
+    model: Seq2SeqLM,
+    source: list[int],
+    sampling: SamplingConfig,
+    max_new_tokens: int,
+    stop: frozenset[int],
+    generator: torch.Generator,
+) -> list[int]:
+    """The same for an encoder-decoder, which looks at the source and has no more room than it has."""
+    written: list[int] = []
+    while len(written) < min(max_new_tokens, model.decoder.max_seq_len):
+        with torch.no_grad():
+            target = torch.tensor([[model.start_token, *written]])
+            scores = model(torch.tensor([source]), target)[0, -1]
+        token = chosen(scores, sampling, generator)
+        if token in stop:
+            break
+        written.append(token)
+    return written
+
+
+def chosen(scores: Float[Tensor, " vocab"], sampling: SamplingConfig, generator: torch.Generator) -> int:
+    """The next token by its scores."""
+    number = 0.0
+    if sampling.temperature > 0:
+        number = torch.rand(1, generator=generator, dtype=torch.float64).item()
+    return draw(probabilities(scores.double().tolist(), sampling), number)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from hornbook.base.errors import ConfigError
-from hornbook.model.attend import attend
+from hornbook.model.attend import Case, attend
 from hornbook.model.cache import BlockCache, CrossCache, LayerCache, SlidingCache, sliding_length
 from hornbook.model.context import BlockContext
+from hornbook.model.mask import Mask
 from hornbook.model.norm import build_norm
-from hornbook.model.part_config import AttentionConfig, BiasConfig, RotaryConfig
+from hornbook.model.part_config import AttentionConfig, BiasConfig, RelativeContentConfig, RotaryConfig
 from hornbook.model.position import Rotary
 from hornbook.model.shortcuts import ValueEmbedding
 
@@ -45,25 +47,46 @@ class Attention(nn.Module):
             None if extra is None else ValueEmbedding(extra, vocab_size, n_kv_heads, head_dim)
         )
         self.takes_bias = isinstance(config.position, BiasConfig)
+        self.adds_to_scores = isinstance(config.position, BiasConfig | RelativeContentConfig)
 
     def forward(
         self, x: Float[Tensor, "batch seq d_model"], context: BlockContext, cache: BlockCache | None = None
     ) -> Float[Tensor, "batch seq d_model"]:
-        q, k, v = self._queries(x), self._keys(x), self._heads(self.v(x))
-        if self.value_embedding is not None:
-            v = v + self.value_embedding(x, context.tokens)
+        q, k, v = self._queries(x), self._keys(x), self._values(x, context)
         if self.rotary is not None:
             q, k = self.rotary(q, context.positions), self.rotary(k, context.positions)
-        mask, bias = context.mask, context.bias if self.takes_bias else None
-        if self.window is not None:
-            mask = mask.narrowed(self.window)
-        if self.sparse is not None:
-            mask = mask.thinned(self.sparse)
+        mask, bias = self._sight(context.mask), context.bias if self.takes_bias else None
         if cache is not None:
             k, v = cache.own.put(k, v)
             if k.size(2) < cache.own.length:
                 mask, bias = mask.of_last(k.size(2)), None if bias is None else bias[..., -k.size(2) :]
         return self._mixed(q, k, v, replace(context, mask=mask, bias=bias))
+
+    def case(
+        self,
+        mask: Mask,
+        n_query: int,
+        n_key: int,
+        *,
+        device: str,
+        dtype: torch.dtype,
+        learning: bool,
+        compiled: bool,
+    ) -> Case:
+        """What this layer would ask `choose_kernel`, under a mask that does not know its window yet."""
+        return Case(
+            device=device,
+            dtype=dtype,
+            learning=learning,
+            compiled=compiled,
+            mask=self._sight(mask),
+            n_query=n_query,
+            n_key=n_key,
+            head_dim=self.head_dim,
+            capped=self.softcap is not None,
+            biased=self.adds_to_scores,
+            dropping=self.training and self.dropout > 0,
+        )
 
     def make_cache(self, batch_size: int, length: int) -> LayerCache | SlidingCache:
         """An empty cache for this layer, of the weights' type and on their device."""
@@ -83,11 +106,31 @@ class Attention(nn.Module):
             return self.k_norm(self._heads(self.k(x)))
         return self._heads(self.k_norm(self.k(x)))
 
+    def _values(self, x: Float[Tensor, "batch key d_model"], context: BlockContext) -> Keys:
+        values = self._heads(self.v(x))
+        return values if self.value_embedding is None else values + self.value_embedding(x, context.tokens)
+
+    def _sight(self, mask: Mask) -> Mask:
+        """The mask, narrowed to what this layer looks at."""
+        if self.window is not None:
+            mask = mask.narrowed(self.window)
+        if self.sparse is not None:
+            mask = mask.thinned(self.sparse)
+        return mask
+
     def _mixed(self, q: Heads, k: Keys, v: Keys, context: BlockContext) -> Float[Tensor, "batch seq d_model"]:
         """Attend, and project back."""
         dropout = self.dropout if self.training else 0.0
         mixed = attend(
-            q, k, v, context.mask, scale=self.scale, softcap=self.softcap, bias=context.bias, dropout=dropout
+            q,
+            k,
+            v,
+            context.mask,
+            scale=self.scale,
+            softcap=self.softcap,
+            bias=context.bias,
+            dropout=dropout,
+            tiles=context.tiles,
         )
         return self.out(mixed.transpose(1, 2).flatten(2))
 
@@ -112,5 +155,10 @@ class CrossAttention(Attention):
         if kept.held is None:
             kept.held = self._keys(memory.features), self._heads(self.v(memory.features))
             kept.source = memory.features
-        mask = replace(memory.mask, causal=False, query_documents=context.mask.documents)
-        return self._mixed(self._queries(x), *kept.held, replace(context, mask=mask, bias=None))
+        own = replace(
+            context,
+            mask=memory.mask.read_by(context.mask.documents),
+            bias=None,
+            tiles=context.memory_tiles,
+        )
+        return self._mixed(self._queries(x), *kept.held, own)

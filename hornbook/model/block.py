@@ -17,6 +17,8 @@ from hornbook.model.config import BlockConfig, NormSlotsConfig, ParallelWiring, 
 from hornbook.model.context import BlockContext
 from hornbook.model.mixture import build_positionwise
 from hornbook.model.norm import build_norm
+from hornbook.model.part_config import RelativeContentConfig
+from hornbook.model.relative_attention import RelativeAttention
 from hornbook.model.shortcuts import StreamMix
 
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -53,8 +55,9 @@ class Block(nn.Module):
         d_model, vocab_size = stack.d_model, stack.vocab_size
         slots = (config.norms, d_model, config.dropout)
         attention, across = config.attention, config.cross_attention
+        of_kind = RelativeAttention if isinstance(attention.position, RelativeContentConfig) else Attention
         self.attention = Residual(
-            Attention(attention, d_model, stack.width_of_heads(attention), vocab_size), *slots
+            of_kind(attention, d_model, stack.width_of_heads(attention), vocab_size), *slots
         )
         self.cross_attention: Residual[CrossAttention] | None = None
         if across is not None:

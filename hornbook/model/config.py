@@ -19,6 +19,7 @@ from hornbook.model.part_config import (
     EmbeddedPositionConfig,
     NormConfig,
     PositionwiseConfig,
+    RelativeContentConfig,
     RMSNormConfig,
     RotaryConfig,
     Share,
@@ -210,8 +211,21 @@ class StackConfig(Config):
             extra = block.attention.value_embedding
             if extra is not None and extra.gate_width > self.d_model:
                 raise ValueError(f"gate_width {extra.gate_width} is more than d_model {self.d_model}")
-        if isinstance(self.embedding.position, SinusoidalPositionConfig) and self.d_model % 2:
+        by_sines = any(
+            isinstance(position, SinusoidalPositionConfig | RelativeContentConfig)
+            for position in (self.embedding.position, *(block.attention.position for block in self.pattern))
+        )
+        if by_sines and self.d_model % 2:
             raise ValueError(f"sinusoidal positions come in pairs: d_model {self.d_model} is odd")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _segments_count_once(self) -> StackConfig:
+        if self.compares_segments and self.embedding.n_segments is not None:
+            raise ValueError(
+                "segments are compared in attention (by_segment) or added to the embeddings (n_segments), "
+                "not both: embedding.n_segments must be null"
+            )
         return self
 
     @pydantic.model_validator(mode="after")
@@ -233,6 +247,12 @@ class StackConfig(Config):
     def width_of_heads(self, attention: AttentionConfig) -> int:
         """The same of one of its attention parts."""
         return attention.head_dim or self.d_model // attention.n_heads
+
+    @property
+    def compares_segments(self) -> bool:
+        """Whether the scores of some layer depend on which tokens are of one segment."""
+        positions = (block.attention.position for block in self.pattern)
+        return any(isinstance(each, RelativeContentConfig) and each.by_segment for each in positions)
 
     @property
     def biased(self) -> AttentionConfig | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hornbook.model.flex import Tiles
 from hornbook.model.mask import Mask
 
 
@@ -26,6 +27,8 @@ class BlockContext:
 
     mask: Mask
     """What may be seen."""
+    query_mask: Mask | None = None
+    """The same for a second stream of queries, whose vectors follow the text's own; None: there is none."""
     positions: Int[Tensor, "*batch seq"]
     """The place of each token in its text."""
     bias: Float[Tensor, "1 heads query key"] | None = None
@@ -34,5 +37,11 @@ class BlockContext:
     """The text, which value embeddings look up."""
     embedded: Float[Tensor, "batch seq d_model"]
     """Its embeddings, which stream mixes read."""
+    segments: Int[Tensor, "batch seq"] | None = None
+    """The segment of each token, which attention by segment compares; None: all are of one."""
     memory: Memory | None = None
     """What blocks with cross attention read."""
+    tiles: Tiles | None = None
+    """The mask in tiles, as one block sees it; None: nobody has cut it."""
+    memory_tiles: Tiles | None = None
+    """The same of the mask of what is read."""

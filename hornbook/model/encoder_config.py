@@ -43,12 +43,14 @@ class MaskedHeadConfig(Config):
 class MaskedLMConfig(StackConfig):
     """An encoder that fills in masked tokens, whole."""
 
+    kind: Literal["masked_lm"] = "masked_lm"
     head: MaskedHeadConfig = MaskedHeadConfig()
     """The output side."""
 
     @pydantic.model_validator(mode="after")
     def _sees_both_ways(self) -> MaskedLMConfig:
-        _check_windows(self)
+        check_windows(self)
+        _check_alone(self)
         return self
 
 
@@ -62,8 +64,11 @@ class PoolerConfig(Config):
 class ClassifierConfig(StackConfig):
     """Any stack, pooled to one vector and put into a class, whole."""
 
+    kind: Literal["classifier"] = "classifier"
     n_classes: PositiveInt
     """Number of classes; 1 for a number that is estimated."""
+    class_names: tuple[str, ...] | None = None
+    """What the classes are called, in their order; None: they have no names."""
     causal: bool = False
     """Whether no position sees a later one, as in a decoder."""
     pooling: Pooling = "first"
@@ -72,11 +77,22 @@ class ClassifierConfig(StackConfig):
     """What is done with that vector before the head; None: nothing."""
     dropout: Share = 0.0
     """Share of the pooled vector that is zeroed before the head, in training."""
+    bias: bool = True
+    """Whether the logits have a bias."""
+
+    @pydantic.model_validator(mode="after")
+    def _every_class_has_a_name(self) -> ClassifierConfig:
+        if self.class_names is not None and len(self.class_names) != self.n_classes:
+            raise ValueError(
+                f"{len(self.class_names)} class_names for {self.n_classes} classes: give each one, or null"
+            )
+        return self
 
     @pydantic.model_validator(mode="after")
     def _direction_fits(self) -> ClassifierConfig:
+        _check_alone(self)
         if not self.causal:
-            _check_windows(self)
+            check_windows(self)
         elif self.pooling == "first":
             raise ValueError(
                 "the first token of a causal stack sees nothing but itself: pooling must be last or mean"
@@ -84,7 +100,13 @@ class ClassifierConfig(StackConfig):
         return self
 
 
-def _check_windows(config: StackConfig) -> None:
+def check_windows(config: StackConfig) -> None:
     """A window limits how far back a position sees; ahead there is no such limit yet."""
     if any(block.attention.window is not None for block in config.pattern):
         raise ValueError("windows look back only, and this model sees both ways: window must be null")
+
+
+def _check_alone(config: StackConfig) -> None:
+    """Cross attention needs another model's vectors."""
+    if any(block.cross_attention is not None for block in config.pattern):
+        raise ValueError("cross attention reads another text, and this model reads one: it must be null")

@@ -44,10 +44,14 @@ class Encoder(Stack):
 
         `mask` None: all tokens are real and of one document. The others are as in `Stack.run`.
         """
+        return self.run(tokens, self.sight(mask), positions=positions, segments=segments)
+
+    def sight(self, mask: Mask | None) -> Mask:
+        """The mask that is meant by what `features` is given; one of the other direction is an error."""
         if mask is not None and mask.causal != self.sees.causal:
             way = "only what is before" if self.sees.causal else "both ways"
             raise ConfigError(f"this model sees {way}: give it Mask(causal={self.sees.causal}, ...)")
-        return self.run(tokens, mask or self.sees, positions=positions, segments=segments)
+        return mask or self.sees
 
 
 class MaskedLM(Encoder):
@@ -106,7 +110,7 @@ class Classifier(Encoder):
         pooler = config.pooler
         self.pooler = nn.Identity() if pooler is None else Pooler(config.d_model, pooler.dropout)
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(config.d_model, config.n_classes)
+        self.head = nn.Linear(config.d_model, config.n_classes, bias=config.bias)
         if seed is not None:
             initialise(self, config, seed)
 

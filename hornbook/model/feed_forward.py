@@ -27,9 +27,10 @@ class FeedForward(nn.Module):
         self.activation = ACTIVATIONS[config.activation]
         self.up = nn.Linear(d_model, config.d_ff, bias=config.bias)
         self.gate = nn.Linear(d_model, config.d_ff, bias=config.bias) if config.gated else None
+        self.dropout = nn.Dropout(config.dropout)
         self.down = nn.Linear(config.d_ff, d_model, bias=config.bias)
 
     def forward(self, x: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest d_model"]:
         if self.gate is None:
-            return self.down(self.activation(self.up(x)))
-        return self.down(self.activation(self.gate(x)) * self.up(x))
+            return self.down(self.dropout(self.activation(self.up(x))))
+        return self.down(self.dropout(self.activation(self.gate(x)) * self.up(x)))

@@ -173,7 +173,25 @@ class RelativeBiasConfig(Config):
 
 BiasConfig = AlibiConfig | RelativeBiasConfig
 """Positions that are added to the scores."""
-PositionConfig = Annotated[RotaryConfig | AlibiConfig | RelativeBiasConfig, Field(discriminator="kind")]
+
+
+class RelativeContentConfig(Config):
+    """Scores have a term for what is asked and how far away a key is (Dai et al. 2019, section 3.3).
+
+    Each distance is a vector of sines, which each layer projects as it projects keys. What its queries ask in
+    any case, of keys and of distances, is learned beside.
+    """
+
+    kind: Literal["relative_content"] = "relative_content"
+    max_distance: PositiveInt | None = None
+    """From this distance on, before and after the query, all are the same; None: no two are."""
+    by_segment: bool = False
+    """Whether scores have a term for keys of the same segment too, and one for others (Yang et al. 2019)."""
+
+
+PositionConfig = Annotated[
+    RotaryConfig | AlibiConfig | RelativeBiasConfig | RelativeContentConfig, Field(discriminator="kind")
+]
 
 
 class StridedConfig(Config):
@@ -280,6 +298,8 @@ class AttentionConfig(Config):
         turns_all = isinstance(self.position, RotaryConfig) and self.position.width is None
         if turns_all and self.head_dim is not None and self.head_dim % 2:
             raise ValueError(f"rotary positions turn pairs of numbers: head_dim {self.head_dim} is odd")
+        if isinstance(self.position, RelativeContentConfig) and self.softcap is not None:
+            raise ValueError("scores that are asked by distance have no cap: softcap must be null")
         return self
 
 
@@ -295,6 +315,8 @@ class FeedForwardConfig(Config):
     """Whether the activation gates a second up-projection (SwiGLU and kin)."""
     bias: bool = False
     """Whether the projections have a bias."""
+    dropout: Share = 0.0
+    """Share of the numbers between the projections that is zeroed in training."""
 
 
 class SharedExpertConfig(Config):

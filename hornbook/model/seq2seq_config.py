@@ -25,6 +25,16 @@ class Seq2SeqConfig(Config):
     start_token: NonNegativeInt = 0
     """Id that every row of the target begins with."""
 
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids of the source."""
+        return self.encoder.vocab_size
+
+    @property
+    def max_seq_len(self) -> int:
+        """Most tokens of a row, of the source and of the target."""
+        return min(self.encoder.max_seq_len, self.decoder.max_seq_len)
+
     @pydantic.model_validator(mode="after")
     def _stacks_fit(self) -> Seq2SeqConfig:
         encoder, decoder = self.encoder, self.decoder

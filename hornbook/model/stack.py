@@ -19,6 +19,7 @@ from hornbook.model.mask import Mask
 from hornbook.model.norm import build_norm
 from hornbook.model.part_config import BiasConfig
 from hornbook.model.position import build_bias
+from hornbook.model.tiling import in_tiles
 
 
 class Stack(nn.Module):
@@ -33,6 +34,7 @@ class Stack(nn.Module):
         self.position_bias = None
         if biased is not None and isinstance(biased.position, BiasConfig):
             self.position_bias = build_bias(biased.position, biased.n_heads)
+        self.compares_segments = config.compares_segments
         self.blocks = nn.ModuleList(Block(kind, config) for kind in kinds)
         self.final_norm = build_norm(config.final_norm, config.d_model)
 
@@ -58,12 +60,27 @@ class Stack(nn.Module):
         if positions is None:
             positions = torch.arange(start, stop, device=tokens.device)
         bias = None if self.position_bias is None else self.position_bias(tokens.size(1), stop, tokens.device)
-        x = self.embedding(tokens, positions, segments)
+        x = self.embedding(tokens, positions, None if self.compares_segments else segments)
         context = BlockContext(
-            mask=mask, positions=positions, bias=bias, tokens=tokens, embedded=x, memory=memory
+            mask=mask,
+            positions=positions,
+            bias=bias,
+            tokens=tokens,
+            embedded=x,
+            segments=segments,
+            memory=memory,
         )
+        return self.through(x, context, cache)
+
+    def through(
+        self, x: Float[Tensor, "batch seq d_model"], context: BlockContext, cache: KVCache | None = None
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """The blocks and the norm after them."""
+        contexts = [context] * len(self.layers)
+        if cache is None and torch.compiler.is_dynamo_compiling():
+            contexts = in_tiles(context, self.layers, x)
         for i, block in enumerate(self.layers):
-            x = block(x, context, None if cache is None else cache.blocks[i])
+            x = block(x, contexts[i], None if cache is None else cache.blocks[i])
         return self.final_norm(x)
 
     def make_cache(self, batch_size: int, length: int | None = None) -> KVCache:

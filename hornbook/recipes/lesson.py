@@ -26,7 +26,7 @@ from hornbook.base.progress import Progress
 from hornbook.recipes.report_text import quoted
 
 if TYPE_CHECKING:
-    from hornbook.model.count import Part
+    from hornbook.model.drawing import Part
     from hornbook.plan.dial import Choice
 
 STAGES = 8
@@ -36,6 +36,12 @@ MARKS_WITHOUT_TERMINAL = 10
 """How many lines of progress a pipe gets from a long stage."""
 SECONDS_WITHOUT_MARK = 5
 """A stage that is over sooner gets none."""
+_BEGINNINGS = {
+    "": ("token ids", "", ""),
+    "encoder": ("token ids of the source", "", ""),
+    "decoder": ("token ids of the target", "", ""),
+}
+"""What stands above the parts of a model, or of each half of an encoder-decoder."""
 
 
 def console() -> Console:
@@ -104,7 +110,7 @@ class Lesson:
         for step in ledger["steps"]:
             for entry in step["dropped"]:
                 self.fact("left out", f"{_amount(entry)}: {entry['reason']}")
-        parts = {name: _size(part["bytes"]) for name, part in ledger["parts"].items()}
+        parts = {name: size_in_bytes(part["bytes"]) for name, part in ledger["parts"].items()}
         kept = _amount(ledger["steps"][-1]["in"])
         self.fact("kept", f"{kept}: {parts['train']} to learn from, {parts['held_out']} held out")
 
@@ -140,8 +146,11 @@ class Lesson:
     def drawing(self, parts: Sequence[Part], total: int) -> None:
         """The model from the token ids to the scores, with shapes and parameter counts."""
         table = Table.grid(padding=(0, 2))
-        table.add_row("token ids", "", "")
+        side = None
         for part in parts:
+            if part.side != side:
+                table.add_row(*_BEGINNINGS[part.side])
+                side = part.side
             count = f"{part.parameters:,}" if part.parameters else ""
             name = f"\u2193 {part.name}" + (f"  x {part.repeat}" if part.repeat > 1 else "")
             what = [part.note, *([part.shape] if part.shape else [])]
@@ -152,6 +161,11 @@ class Lesson:
         table.columns[1].justify = "right"
         self._put(table)
         self.fact("in all", f"{total:,} parameters")
+
+    def heading(self, text: str, note: str = "") -> None:
+        """What the next lines are about."""
+        self.console.print()
+        self._put(Text.assemble((text, "bold"), (f"  {note}" if note else "", "dim")))
 
     def hear(self, line: dict[str, Any]) -> None:
         """Show what training measures; the listener of `fit`."""
@@ -221,14 +235,16 @@ class _Marks:
 
 def _amount(count: dict[str, int]) -> str:
     documents = "1 document" if count["documents"] == 1 else f"{count['documents']:,} documents"
-    return f"{documents}, {_size(count['bytes'])}"
+    return f"{documents}, {size_in_bytes(count['bytes'])}"
 
 
-def _size(n_bytes: int) -> str:
+def size_in_bytes(n_bytes: int) -> str:
     """A number of bytes in the unit that suits it."""
     if n_bytes < 1000:
         return f"{n_bytes} bytes"
-    return f"{n_bytes / 1e3:,.0f} kB" if n_bytes < 1e6 else f"{n_bytes / 1e6:,.1f} MB"
+    if n_bytes < 1e6:
+        return f"{n_bytes / 1e3:,.0f} kB"
+    return f"{n_bytes / 1e6:,.1f} MB" if n_bytes < 1e9 else f"{n_bytes / 1e9:,.1f} GB"
 
 
 def _continued(prompt: str, text: str, *, lines: int, blank_lines: bool) -> Text:

@@ -23,7 +23,8 @@ from hornbook.checkpoint.folder import RunFolder
 from hornbook.corpus.pipeline import read_corpus
 from hornbook.data.loader import WindowLoader
 from hornbook.data.shards import TokenCounts, TokenShards
-from hornbook.model.count import count_parameters, matrix_parameters, on_meta, parts, training_flops_per_token
+from hornbook.model.count import count_parameters, matrix_parameters, on_meta, training_flops_per_token
+from hornbook.model.drawing import parts
 from hornbook.model.models import CausalLM
 from hornbook.plan.dial import Candidate, Plan, choose
 from hornbook.plan.machine import seconds_per_call
@@ -31,9 +32,9 @@ from hornbook.recipes import words
 from hornbook.recipes.lesson import Lesson
 from hornbook.recipes.road import Road
 from hornbook.recipes.shapes import SIZES, quickstart, resolve
-from hornbook.recipes.stops import claim, run_folder, stoppable
+from hornbook.recipes.stops import check_not_imported, claim, run_folder, stoppable
 from hornbook.tokenizer.tokenizer import Tokenizer
-from hornbook.train.config import RunConfig
+from hornbook.train.config import RunConfig, trained_model
 from hornbook.train.device import PRECISIONS, keep_freed_memory, resolve_device, resolve_precision
 from hornbook.train.objectives import next_token
 from hornbook.train.optimizer import Optimizer
@@ -91,6 +92,7 @@ def run_quickstart(
     request.check()
     folder = run_folder(out)
     if not overwrite:
+        check_not_imported(folder)
         _check_same_request(folder, request)
     if not overwrite and folder.is_finished:
         lesson.title(TITLE)
@@ -247,7 +249,7 @@ def _measured_speed(road: Road, size: int, tokenizer: Tokenizer) -> float:
     keep_freed_memory()
     device = resolve_device(config.train.device)
     precision = PRECISIONS[resolve_precision(config.train.precision, device)]
-    model = CausalLM(config.model, seed=0).to(device)
+    model = CausalLM(trained_model(config), seed=0).to(device)
     optimizer = Optimizer(model, config.train.optimizer, precision)
     objective = next_token(torch.tensor(tokenizer.byte_lengths))
     shards = TokenShards(road.folder.path / "data" / "train")

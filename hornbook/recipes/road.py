@@ -29,18 +29,19 @@ from hornbook.corpus.pipeline import build_corpus, read_corpus
 from hornbook.corpus.yardstick import compress_bits_per_byte
 from hornbook.data.loader import held_out_batches
 from hornbook.data.shards import TokenCounts, TokenShards, write_shards
-from hornbook.model.count import count_parameters, on_meta, parts
+from hornbook.model.count import count_parameters, on_meta
+from hornbook.model.drawing import parts
 from hornbook.plan.machine import describe_machine, git_commit
 from hornbook.recipes import words
 from hornbook.recipes.report import write_report
 from hornbook.recipes.shapes import resolve
-from hornbook.recipes.stops import claim, run_folder, stoppable
+from hornbook.recipes.stops import check_not_imported, claim, run_folder, stoppable
 from hornbook.tokenizer.tokenizer import Tokenizer
-from hornbook.train.config import RunConfig
+from hornbook.train.config import RunConfig, trained_model
 from hornbook.train.device import PRECISIONS, cpu_threads, resolve_device, resolve_precision
 from hornbook.train.fit import Fit, Listener, ignore
 from hornbook.train.objectives import next_token
-from hornbook.train.run import Run, load
+from hornbook.train.run import Run, continuer, load
 from hornbook.train.validate import measure
 
 SAMPLE_TOKENS = 160
@@ -163,7 +164,7 @@ class Road:
         objective = next_token(torch.tensor(run.tokenizer.byte_lengths))
         with self._stage("evaluation") as progress, cpu_threads(self._threads()):
             precision = PRECISIONS[self.config.train.precision]
-            found = measure(run.model, batches, objective, precision, progress)
+            found = measure(continuer(run), batches, objective, precision, progress)
             yardsticks = compress_bits_per_byte(documents)
             samples = [
                 {
@@ -247,8 +248,10 @@ def train(
         raise ConfigError("--resume goes on with a run and --overwrite starts it over; give one of them")
     folder = run_folder(out)
     config = resolve(Path(recipe) if isinstance(recipe, os.PathLike) else recipe, overrides)
+    trained_model(config)  # Another shape is refused before anything is there.
     going_on = resume and folder.config_path.exists()
     if going_on:
+        check_not_imported(folder)
         config = _saved_config(folder, config)
     else:
         moved = claim(folder, overwrite=overwrite, resume=resume)

@@ -18,6 +18,7 @@ from hornbook.base.files import read_json
 from hornbook.data.config import DataConfig
 from hornbook.model.config import BlockConfig, ModelConfig, ZeroOutputInit
 from hornbook.model.part_config import AttentionConfig, FeedForwardConfig, RMSNormConfig, RotaryConfig
+from hornbook.model.seq2seq_config import Seq2SeqConfig
 from hornbook.train.config import RunConfig, TokenizerConfig, TrainConfig
 
 SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16)
@@ -80,10 +81,12 @@ def resolve(recipe: str | Path | RunConfig, assignments: Sequence[str] = ()) -> 
         _refuse_dials(str(recipe), fields)
     changed = override(config, fields)
     vocab_size = changed.tokenizer.vocab_size
-    is_given = any(field.partition("=")[0] in ("model", "model.vocab_size") for field in fields)
+    stacks = ("model.encoder", "model.decoder") if isinstance(changed.model, Seq2SeqConfig) else ("model",)
+    followers = [f"{stack}.vocab_size" for stack in stacks]
+    is_given = any(field.partition("=")[0] in ("model", *followers) for field in fields)
     if vocab_size == config.tokenizer.vocab_size or is_given:
         return changed
-    return override(changed, [f"model.vocab_size={vocab_size}"])
+    return override(changed, [f"{name}={vocab_size}" for name in followers])
 
 
 def _from_file(path: Path) -> RunConfig:

@@ -29,6 +29,15 @@ def claim(folder: RunFolder, *, overwrite: bool = False, resume: bool = False) -
     return folder.create(overwrite, resume or not folder.config_path.exists())
 
 
+def check_not_imported(folder: RunFolder) -> None:
+    """Refuse to go on with a model that was trained elsewhere: of its training nothing is here."""
+    if folder.imported_from is not None:
+        raise RunFolderError(
+            f"{folder.path} holds a model that was imported from {folder.imported_from}, and nothing of its "
+            "training to go on with; choose another --out"
+        )
+
+
 @contextmanager
 def stoppable(folder: RunFolder, *, start: str, go_on: str) -> Iterator[None]:
     """Turn a stop from outside into `Interrupted`, which says what to type next.

@@ -8,11 +8,12 @@ both the same face and does what is the same for both: special tokens, threads, 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from hornbook.tokenizer.jit import Int32s
 
 
+@runtime_checkable
 class TextStream(Protocol):
     """Text from ids that arrive one at a time, never half a character."""
 

@@ -8,8 +8,10 @@ import pydantic
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from hornbook.base.config import Config
+from hornbook.base.errors import ConfigError
 from hornbook.data.config import DataConfig
 from hornbook.model.config import ModelConfig
+from hornbook.model.shape_config import AnyConfig
 
 Momentum = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -110,6 +112,9 @@ class TrainConfig(Config):
     """Learning rate over the run, as a share of the peak."""
     micro_batch_size: PositiveInt | None = None
     """Sequences in one forward pass; None: the whole batch. Gradients add up to the same either way."""
+    recompute: Literal["none", "selective", "block"] = "none"
+    """What the backward pass computes again and need not be held for it: none; selective: what is cheap in
+    each block; block: everything in each block, the least memory and the most time. Nothing else changes."""
     max_grad_norm: PositiveFloat | None = None
     """Longest gradient, over all weights; a longer one is shortened. None: any."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -139,8 +144,8 @@ class RunConfig(Config):
     """Version of this file's format."""
     seed: int = 0
     """From this all random streams follow: init, data order, dropout, samples."""
-    model: ModelConfig
-    """The transformer."""
+    model: AnyConfig
+    """The transformer, of any shape; a decoder where it does not say its kind."""
     tokenizer: TokenizerConfig = TokenizerConfig()
     """The tokenizer."""
     data: DataConfig = DataConfig()
@@ -161,3 +166,13 @@ class RunConfig(Config):
                 f"train.micro_batch_size {size} exceeds data.batch_size {self.data.batch_size}; lower it"
             )
         return self
+
+
+def trained_model(config: RunConfig) -> ModelConfig:
+    """The model that a run trains: a decoder, since there is no objective for another shape yet."""
+    if not isinstance(config.model, ModelConfig):
+        raise ConfigError(
+            f"model.kind is {config.model.kind}, and only decoders (causal_lm) are trained yet; start from "
+            "one, such as the recipe quickstart"
+        )
+    return config.model

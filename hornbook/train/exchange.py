@@ -13,7 +13,7 @@ from hornbook.base.config import to_dict
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.base.files import write_json
 from hornbook.checkpoint.folder import RunFolder
-from hornbook.checkpoint.hugging_face import read_decoder, write_model
+from hornbook.checkpoint.hugging_face import read_model, write_model
 from hornbook.data.config import DataConfig
 from hornbook.tokenizer.tokenizer import Tokenizer
 from hornbook.train.config import RunConfig, TokenizerConfig
@@ -26,13 +26,14 @@ SMALLEST_VOCABULARY = 257
 def import_hf(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> Run:
     """Read a folder of Hugging Face as a run; with `out` it becomes a run folder, which later stages read.
 
-    What the folder's configuration has and is not understood here is refused by name. The training part of
-    the run's configuration is the default: how the model was trained, the folder does not tell.
+    The model may be of any shape. What the folder's configuration has and is not understood here is refused
+    by name. The training part of the run's configuration is the default: how the model was trained, the
+    folder does not tell.
     """
     path = Path(folder)
     if out is not None and RunFolder(out).exists:
         raise RunFolderError(f"{out} exists already; it stays as it is, choose another folder")
-    model_config, model = read_decoder(path)
+    model_config, model = read_model(path)
     tokenizer = Tokenizer.load(path)
     if tokenizer.vocab_size > model_config.vocab_size:
         raise ConfigError(

@@ -21,8 +21,9 @@ from hornbook.data.loader import Batch, WindowLoader, make_batch
 from hornbook.data.shards import TokenShards
 from hornbook.generate.text import generate_text
 from hornbook.model.models import CausalLM
+from hornbook.parallel.recompute import recompute
 from hornbook.tokenizer.tokenizer import Tokenizer
-from hornbook.train.config import RunConfig
+from hornbook.train.config import RunConfig, trained_model
 from hornbook.train.device import PRECISIONS, keep_freed_memory, resolve_device
 from hornbook.train.loop import Hook, StepInfo, TrainState, run_hooks, stop_after_step, training_steps
 from hornbook.train.objectives import next_token
@@ -55,7 +56,8 @@ class Fit:
         self.precision = PRECISIONS[config.train.precision]
         keep_freed_memory()
         device = resolve_device(config.train.device)
-        model = CausalLM(config.model, config.seed).to(device)
+        model = CausalLM(trained_model(config), config.seed).to(device)
+        recompute(model, config.train.recompute)
         self.state = TrainState(model, Optimizer(model, config.train.optimizer, self.precision), config.seed)
         self.objective = next_token(torch.tensor(tokenizer.byte_lengths))
         self.loader = WindowLoader(

@@ -26,7 +26,9 @@ from checkpoint.published_llama import (
     smollm3,
 )
 
-from hornbook.checkpoint.hugging_face import AnyConfig, AnyModel, read_model
+from hornbook.checkpoint.hugging_face import read_model
+from hornbook.model.shape_config import AnyConfig
+from hornbook.model.shapes import AnyModel
 
 CASES: dict[str, Callable[[], Any]] = {
     **gpt2(),
@@ -51,10 +53,10 @@ CASES: dict[str, Callable[[], Any]] = {
 
 
 def drawn(model: Any) -> Any:
-    """A model with every parameter drawn, gains and biases too, in evaluation mode."""
+    """A model with every parameter that learns drawn, gains and biases too, in evaluation mode."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in filter(lambda each: each.requires_grad, model.parameters()):
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(0.2 * noise if parameter.ndim > 1 else parameter + 0.2 * noise)
     return model.eval()

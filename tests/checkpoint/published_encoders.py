@@ -54,7 +54,10 @@ def roberta() -> dict[str, Case]:
         "roberta": (masked, of(type_vocab_size=1, layer_norm_eps=1e-5)),
         # Its head has gelu whatever the layers have.
         "roberta untied, odd": (masked, of(**odd, tie_word_embeddings=False, hidden_act="relu")),
-        "roberta classes": (classes, of(type_vocab_size=1)),
+        "roberta classes": (
+            classes,
+            of(type_vocab_size=1, id2label={0: "bad", 1: "good"}, label2id={"bad": 0, "good": 1}),
+        ),
         "roberta classes, odd": (classes, of(**odd, num_labels=5, classifier_dropout=0.3)),
     }
 

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from checkpoint.published import CASES, drawn, pairs
+from checkpoint.published_classifiers import CLASSIFIER_CASES
 from checkpoint.published_encoders import ENCODER_CASES
+from checkpoint.published_permutation import PERMUTATION_CASES
+from checkpoint.published_seq2seq import SEQ2SEQ_CASES
 
 from hornbook.base.errors import ConfigError, HornbookError, RunFolderError
 from hornbook.checkpoint.hugging_face import read_model, write_model
 from hornbook.model.config import ModelConfig
-from hornbook.model.families.family import MODULES, as_computed
+from hornbook.model.families.family import MODULES, as_computed, load_families
 from hornbook.model.mask import Mask
 from hornbook.model.models import CausalLM
 
@@ -78,6 +82,45 @@ def test_padding_at_the_right_changes_nothing(case: str, pair: Any) -> None:
 
 
 @every_case
+def test_later_tokens_and_other_documents_never_move_logits(case: str, pair: Any) -> None:
+    """In float64: experts round otherwise beside other tokens."""
+    _, config, loaded, _ = pair(case)
+    ours = copy.deepcopy(loaded).double()
+    tokens = some_tokens(config, 10)
+    changed = torch.cat((tokens[:, :6], (tokens[:, 6:] + 1) % config.vocab_size), dim=1)
+    with torch.no_grad():
+        before, after = ours(tokens), ours(changed)
+        if "dynamic" not in case:  # The angles of all depend on how long the whole is.
+            torch.testing.assert_close(before[:, :6], after[:, :6], atol=1e-9, rtol=0)
+        assert not torch.allclose(before[:, 6:], after[:, 6:], atol=1e-3)
+        apart = Mask(documents=torch.tensor([[0] * 6 + [1] * 4] * 2))
+        own = torch.tensor([0, 1, 2, 3, 4, 5, 0, 1, 2, 3])
+        first = torch.cat(((tokens[:, :6] + 1) % config.vocab_size, tokens[:, 6:]), dim=1)
+        packed = ours(tokens, apart, positions=own)
+        torch.testing.assert_close(packed[:, 6:], ours(first, apart, positions=own)[:, 6:], atol=1e-9, rtol=0)
+        torch.testing.assert_close(packed[:, 6:], ours(tokens[:, 6:]), atol=1e-9, rtol=1e-9)
+
+
+@every_case
+def test_padding_at_the_left_changes_nothing_where_positions_are_counted_from_the_text(
+    case: str, pair: Any
+) -> None:
+    _, config, ours, _ = pair(case)
+    tokens = some_tokens(config, 9)
+    real = torch.arange(9) >= torch.tensor([[0], [4]])
+    positions = (real.cumsum(1) - 1).clamp(min=0)
+    with torch.no_grad():
+        padded = ours(tokens, Mask(padding=real), positions=positions)
+        assert_same(padded[1:, 4:], ours(tokens[1:, 4:]))
+        cache = ours.make_cache(2)
+        steps = [
+            ours(tokens[:, at : at + 1], Mask(padding=real[:, : at + 1]), cache, positions[:, at : at + 1])
+            for at in range(9)
+        ]
+    assert_same(torch.cat(steps, dim=1)[real], padded[real])
+
+
+@every_case
 def test_it_goes_out_as_it_came_in(case: str, pair: Any, tmp_path: Path) -> None:
     theirs, config, ours, folder = pair(case)
     family = json.loads((folder / "config.json").read_text())["model_type"]
@@ -120,14 +163,26 @@ def test_it_is_the_same_in_bfloat16_within_its_bound(case: str, pair: Any) -> No
     assert (rounded - whole).square().mean() < (0.06 * whole.std()) ** 2
 
 
+def test_dynamic_positions_grow_beyond_the_trained_length(pair: Any) -> None:
+    """A model takes no more than it was trained with, as it is read; a longer one is of the same weights."""
+    theirs, config, ours, _ = pair("llama dynamic")
+    longer = CausalLM(config.model_copy(update={"max_seq_len": 96})).eval()
+    longer.load_state_dict(ours.state_dict())
+    tokens = some_tokens(config, 90)
+    with torch.no_grad():
+        assert_same(longer(tokens), theirs(tokens).logits)
+
+
 def test_every_family_has_a_case() -> None:
-    assert {CASES[case]().model_type for case in CASES} == MODULES.keys()
+    decoders = {name for name in MODULES if load_families(name)[0].shape is ModelConfig}
+    assert {CASES[case]().model_type for case in CASES} == decoders
 
 
 def test_the_page_tells_every_case_and_its_errors() -> None:
     page = (Path(__file__).parents[2] / "docs" / "families.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (\S+) \| (\S+) \|$", page, flags=re.MULTILINE)
     makers = CASES | {case: make for case, (_, make) in ENCODER_CASES.items()}
+    makers |= CLASSIFIER_CASES | PERMUTATION_CASES | SEQ2SEQ_CASES
     cases = {(make().model_type, case) for case, make in makers.items()}
     assert {(family, case) for family, case, *_ in rows} == cases, "type: make families"
     assert all(float(error) < 1e-5 for row in rows for error in row[2:])
@@ -169,6 +224,25 @@ def test_what_is_not_understood_is_refused_by_name(
     folder = edited(pair("llama 2 grouped")[3], tmp_path / "edited", **attributes)
     with pytest.raises(HornbookError) as caught:
         read_model(folder)
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_all_that_is_wrong_with_the_tensors_is_told_at_once(pair: Any, tmp_path: Path) -> None:
+    folder = edited(pair("llama 2 grouped")[3], tmp_path / "edited")
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    layer = "model.layers.0."
+    tensors["model.layers.7.odd.weight"] = tensors.pop(layer + "self_attn.q_proj.weight")
+    tensors[layer + "mlp.up_proj.weight"] = torch.ones(3, 24)
+    tensors[layer + "mlp.down_proj.weight"] = torch.ones(24)
+    safetensors.torch.save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ConfigError) as caught:
+        read_model(folder)
+    words = [
+        f"lacks tensors: {layer}self_attn.q_proj.weight",
+        "does not: model.layers.7.odd.weight",
+        f"{layer}mlp.up_proj.weight of shape (3, 24) instead of (40, 24)",
+        f"{layer}mlp.down_proj.weight of shape (24,) instead of (24, 40)",
+    ]
     assert [word for word in words if word not in str(caught.value)] == []
 
 

@@ -15,7 +15,14 @@ from hornbook.model.encoder_config import (
     PoolerConfig,
     TransformConfig,
 )
-from hornbook.model.part_config import AlibiConfig, FeedForwardConfig, LearnedPositionConfig, StridedConfig
+from hornbook.model.part_config import (
+    AlibiConfig,
+    FeedForwardConfig,
+    LearnedPositionConfig,
+    RelativeBiasConfig,
+    RelativeContentConfig,
+    StridedConfig,
+)
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 
@@ -53,6 +60,15 @@ MASKED: dict[str, MaskedLMConfig] = {
         **stack(block({"position": AlibiConfig(), "n_heads": 4}), embedding=EmbeddingConfig()),
         head=MaskedHeadConfig(transform=TransformConfig(activation="relu", norm=RMS, bias=False)),
     ),
+    "relative bias": MaskedLMConfig(
+        **stack(
+            block({"position": RelativeBiasConfig(n_buckets=8, max_distance=7, both_ways=True)}),
+            embedding=EmbeddingConfig(),
+        )
+    ),
+    "by distance": MaskedLMConfig(
+        **stack(block({"position": RelativeContentConfig()}), embedding=EmbeddingConfig())
+    ),
     "sparse": MaskedLMConfig(
         **stack(block({"sparse": StridedConfig(stride=3)}), embedding=EmbeddingConfig())
     ),
@@ -62,7 +78,9 @@ CLASSIFIERS: dict[str, ClassifierConfig] = {
     "as published": ClassifierConfig(**stack(), n_classes=3, pooler=PoolerConfig(dropout=0.1), dropout=0.1),
     "rotary, mean": ClassifierConfig(**ROTARY, n_classes=2, pooling="mean"),
     "last": ClassifierConfig(**stack(), n_classes=1, pooling="last"),
-    "causal, last": ClassifierConfig(**ROTARY, n_classes=4, causal=True, pooling="last"),
+    "causal, last": ClassifierConfig(
+        **ROTARY, n_classes=3, class_names=("no", "yes", "who knows"), causal=True, pooling="last", bias=False
+    ),
 }
 
 ENCODERS: dict[str, StackConfig] = {

@@ -29,6 +29,8 @@ from hornbook.model.part_config import (
     LayerNormConfig,
     LearnedPositionConfig,
     MixtureConfig,
+    RelativeBiasConfig,
+    RelativeContentConfig,
     RMSNormConfig,
     RotaryConfig,
     SharedExpertConfig,
@@ -92,6 +94,9 @@ CONFIGS: dict[str, ModelConfig] = {
     ),
     "no positions": model_config(block({"position": None})),
     "distance": model_config(block({"position": AlibiConfig(), "n_heads": 4})),
+    "relative bias": model_config(
+        block({"position": RelativeBiasConfig(n_buckets=6, max_distance=7), "n_heads": 4})
+    ),
     "sinusoids": model_config(
         block({"position": None}),
         embedding=EmbeddingConfig(position=SinusoidalPositionConfig(), scale=4.0),
@@ -102,6 +107,10 @@ CONFIGS: dict[str, ModelConfig] = {
     ),
     "partly turned": model_config(
         block({"position": RotaryConfig(width=4, scaling=YarnScaling(factor=4.0, trained_len=8))})
+    ),
+    "by distance": model_config(
+        block({"position": RelativeContentConfig(max_distance=5), "n_heads": 4, "n_kv_heads": 2}),
+        block({"position": RelativeContentConfig(), "window": 4, "scale": 0.3}),
     ),
     "side by side": model_config(block(wiring=ParallelWiring())),
     "side by side, one norm": model_config(

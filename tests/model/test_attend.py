@@ -18,7 +18,7 @@ BATCH, HEAD_DIM = 2, 4
 HEADS = [(1, 1), (4, 4), (4, 2), (6, 1)]
 LENGTHS = [(1, 1), (1, 6), (3, 6), (6, 6)]
 CONDITIONS = ["causal", "open", "window", "open window", "padding", "documents", "all"]
-CONDITIONS += ["strided", "fixed", "block-local", "open block-local"]
+CONDITIONS += ["strided", "fixed", "block-local", "open block-local", "order"]
 
 
 def mask_for(name: str, n_key: int) -> Mask:
@@ -38,6 +38,7 @@ def mask_for(name: str, n_key: int) -> Mask:
         "fixed": Mask(sparse=FixedConfig(block=2, n_summary=1), documents=documents),
         "block-local": Mask(sparse=BlockLocalConfig(block=2, n_global=1), window=5),
         "open block-local": Mask(causal=False, sparse=BlockLocalConfig(block=2)),
+        "order": Mask(causal=False, order=torch.arange(n_key) * torch.tensor([[3], [5]]) % 7),
     }[name]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from model.small_encoders import ENCODERS
 from model.small_models import CONFIGS
+from model.small_permutations import PERMUTATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,8 +22,9 @@ SCRIPT = """
 import torch
 from model.small_encoders import ENCODERS, scrambled as scrambled_encoder
 from model.small_models import CONFIGS, scrambled, some_tokens
+from model.small_permutations import PERMUTATIONS
 from hornbook.model.mask import Mask
-from hornbook.model.models import build_model
+from hornbook.model.shapes import build_model
 
 tokens = some_tokens(2, 10)
 documents = Mask(documents=torch.arange(10).expand(2, 10) // 4)
@@ -43,6 +45,15 @@ for name, config in ENCODERS.items():
         out, wanted = (each(tokens, mask, segments=segments) for each in (compiled, model))
         torch.testing.assert_close(out, wanted, atol=1e-6, rtol=1e-6)
     print(name)
+for name, config in PERMUTATIONS.items():
+    torch.compiler.reset()
+    model = scrambled_encoder(build_model(config))
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    segments = tokens % 2 if config.compares_segments else None
+    for order in (None, torch.arange(10).expand(2, 10) * 7 % 10):
+        out, wanted = (each(tokens, segments=segments, order=order) for each in (compiled, model))
+        torch.testing.assert_close(out, wanted, atol=1e-6, rtol=1e-6)
+    print(name)
 """
 
 
@@ -57,4 +68,4 @@ def test_forward_is_one_graph() -> None:
         text=True,
         check=False,
     )
-    assert child.stdout.splitlines() == [*CONFIGS, *ENCODERS], child.stderr
+    assert child.stdout.splitlines() == [*CONFIGS, *ENCODERS, *PERMUTATIONS], child.stderr

@@ -4,47 +4,41 @@ from __future__ import annotations
 
 import pytest
 import torch
-from model.small_models import CONFIGS, scrambled, some_tokens
+from model.every_config import EVERY
+from model.small_encoders import scrambled
+from model.small_models import CONFIGS, some_tokens
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from hornbook.model.config import ModelConfig
 from hornbook.model.count import (
     count_parameters,
+    flops_per_token,
     keys_seen,
     matrix_parameters,
     on_meta,
-    parts,
     training_flops_per_token,
 )
+from hornbook.model.encoders import Classifier, Encoder
 from hornbook.model.mask import Mask
-from hornbook.model.models import CausalLM
 from hornbook.model.part_config import BlockLocalConfig, FixedConfig, SparseConfig, StridedConfig
-from hornbook.recipes.shapes import resolve
+from hornbook.model.permutation import PermutationLM
+from hornbook.model.relative_attention import RelativeAttention
+from hornbook.model.seq2seq import Seq2SeqLM
+from hornbook.model.shape_config import AnyConfig
+from hornbook.model.shapes import build_model
+from hornbook.model.stack import Stack
 
-every_config = pytest.mark.parametrize("config", list(CONFIGS.values()), ids=list(CONFIGS))
+every_config = pytest.mark.parametrize("config", list(EVERY.values()), ids=list(EVERY))
 
 
 @every_config
-def test_a_model_without_memory_counts_like_a_real_one(config: ModelConfig) -> None:
-    real, meta = CausalLM(config, seed=0), on_meta(config)
+def test_a_model_without_memory_counts_like_a_real_one(config: AnyConfig) -> None:
+    real, meta = build_model(config, seed=0), on_meta(config)
     assert all(parameter.is_meta for parameter in meta.parameters())
     assert count_parameters(meta) == count_parameters(real)
     assert matrix_parameters(meta) == matrix_parameters(real)
     assert count_parameters(real) == sum({id(p): p.numel() for p in real.parameters()}.values())
-
-
-@every_config
-def test_the_drawing_has_every_parameter_once(config: ModelConfig) -> None:
-    assert sum(part.parameters for part in parts(config)) == count_parameters(on_meta(config))
-
-
-def test_matrices_of_one_shape_are_drawn_under_one_head() -> None:
-    """Width 64 of size 1 has one head, so that all four attention matrices are square."""
-    attention, feed_forward = parts(resolve("quickstart", ["size=1"]).model)[1:3]
-    assert attention.shape == "q, k, v, out 64 x 64"
-    assert feed_forward.shape == "up, gate 192 x 64; down 64 x 192"
 
 
 def test_a_model_counted_by_hand() -> None:
@@ -53,24 +47,65 @@ def test_a_model_counted_by_hand() -> None:
     assert count_parameters(on_meta(CONFIGS["rotary"])) == 31 * 16 + 2 * layer + 16 + 16 * 31
 
 
-COUNTED = ["rotary", "grouped", "one shared head", "learned positions", "experts", "experts, one shared"]
+SPARSE = [name for name, config in EVERY.items() if "sparse=" in repr(config).replace("sparse=None", "")]
+COUNTED = [name for name in EVERY if name not in SPARSE]
 
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_flops_are_what_pytorch_counts(name: str) -> None:
-    """Equal to the last operation, once the half of attention that causality spares is added back.
+    """Equal to the last operation, once what the plain kernel computes in vain is added back.
 
     PyTorch's counter takes the plain kernel, which computes the whole square of scores and masks half of
-    it away; our figure leaves that half out, as a causal kernel does.
+    it away where a model is causal, or all outside a window; our figure leaves that out.
     """
-    model, tokens = scrambled(CONFIGS[name]), some_tokens(3, 12)
+    model, tokens = scrambled(build_model(EVERY[name])), some_tokens(3, 12, vocab_size=23)
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        learn(model, tokens)
+    expected = tokens.numel() * (training_flops_per_token(model, 12) + spared(model, 12))
+    expected += once_for_all_rows(model, 12) + 3 * rounded_off(model, 12)
+    assert counter.get_total_flops() == expected
+    assert training_flops_per_token(on_meta(EVERY[name]), 12) == training_flops_per_token(model, 12)
+
+
+def learn(model: nn.Module, tokens: Tensor) -> None:
+    """A forward and a backward pass of any shape."""
+    if isinstance(model, Seq2SeqLM):
+        logits = model(tokens, tokens)
+    elif isinstance(model, PermutationLM):
+        logits = model(tokens, order=torch.arange(12).expand(3, 12))
+    else:
         logits = model(tokens)
-        cross_entropy(logits.flatten(0, 1), tokens.flatten()).backward()
-    widths = sum(layer.attention.layer.q.out_features for layer in model.blocks)
-    spared = 6 * tokens.size(1) * widths
-    assert counter.get_total_flops() == tokens.numel() * (training_flops_per_token(model, 12) + spared)
-    assert training_flops_per_token(on_meta(CONFIGS[name]), 12) == training_flops_per_token(model, 12)
+    logits.float().square().sum().backward()
+
+
+def spared(model: nn.Module, seq_len: int) -> int:
+    """Operations of the plain kernel on scores that are hidden, for one token: there, and twice back."""
+    causal = model.decoder if isinstance(model, Seq2SeqLM) else model
+    assert isinstance(causal, Stack)
+    if isinstance(causal, Encoder) and not causal.sees.causal:
+        return 0
+    layers = [block.attention.layer for block in causal.layers]
+    seen = [min(seq_len / 2, layer.window or seq_len) for layer in layers]
+    return int(sum(12 * (seq_len - n) * layer.q.out_features for n, layer in zip(seen, layers, strict=True)))
+
+
+def once_for_all_rows(model: nn.Module, seq_len: int) -> int:
+    """Operations on the vectors of distances, which a token's figure leaves out: there and back.
+
+    There are twice as many as tokens, in each stream. Backward there is one product, for the weights, since
+    the vectors themselves do not learn.
+    """
+    layers = [m for m in model.modules() if isinstance(m, RelativeAttention)]
+    streams = 2 if isinstance(model, PermutationLM) else 1
+    return sum(2 * 2 * (2 * seq_len) * streams * layer.distance.weight.numel() for layer in layers)
+
+
+def rounded_off(model: nn.Module, seq_len: int) -> int:
+    """Operations that are lost where those for a row are shared by its tokens, for one row."""
+    if not isinstance(model, Classifier):
+        return 0
+    once = 2 * (matrix_parameters(model.head) + matrix_parameters(model.pooler))
+    return 3 * (once % seq_len)
 
 
 def test_flops_grow_with_the_length_of_the_text() -> None:
@@ -91,10 +126,11 @@ def test_flops_grow_with_the_length_of_the_text() -> None:
         BlockLocalConfig(block=100, n_global=1),
     ],
 )
-@pytest.mark.parametrize("seq_len", [0, 1, 4, 23])
-def test_keys_seen_are_those_of_the_mask(sparse: SparseConfig, seq_len: int) -> None:
-    dense = Mask(sparse=sparse).dense(seq_len, seq_len, torch.device("cpu"))
-    assert keys_seen(sparse, seq_len) == dense.sum()
+@pytest.mark.parametrize("seq_len", [0, 1, 4, 20, 23])
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_keys_seen_are_those_of_the_mask(sparse: SparseConfig, seq_len: int, both_ways: bool) -> None:
+    dense = Mask(causal=not both_ways, sparse=sparse).dense(seq_len, seq_len, torch.device("cpu"))
+    assert keys_seen(sparse, seq_len, both_ways) == dense.sum()
 
 
 def test_a_sparse_pattern_spares_operations() -> None:
@@ -114,12 +150,3 @@ def test_a_mixture_counts_all_experts_and_multiplies_by_the_chosen() -> None:
     expert, router, usual = 3 * 12 * 16, 4 * 16, 3 * 24 * 16
     assert count_parameters(mixed) - count_parameters(dense) == 2 * (router + 4 * expert - usual)
     assert matrix_parameters(mixed) - matrix_parameters(dense) == 2 * (router + 2 * expert - usual)
-
-
-def test_experts_are_drawn_once() -> None:
-    drawn = parts(CONFIGS["experts, one shared"])[2]
-    assert drawn.shape == (
-        "router 3 x 16; expert up, shared up, shared gate 12 x 16; expert down, shared down 16 x 12; "
-        "shared_gate 1 x 16"
-    )
-    assert drawn.note == "thinks at each position, with 1 of 3 experts"

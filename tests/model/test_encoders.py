@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from model.small_encoders import CLASSIFIERS, ENCODERS, MASKED, ROTARY, scrambled, stack
+from model.small_encoders import CLASSIFIERS, ENCODERS, MASKED, POST_NORM, ROTARY, scrambled, stack
 from model.small_models import block, model_config, some_tokens
 
 from hornbook.base.config import parse, to_dict
@@ -18,6 +18,8 @@ from hornbook.model.encoders import Classifier, MaskedLM, pool
 from hornbook.model.mask import Mask
 from hornbook.model.models import CausalLM
 from hornbook.model.shapes import build_model
+
+CROSSED = stack(POST_NORM.model_copy(update={"cross_attention": POST_NORM.attention}))
 
 every_masked = pytest.mark.parametrize("config", list(MASKED.values()), ids=list(MASKED))
 every_classifier = pytest.mark.parametrize("config", list(CLASSIFIERS.values()), ids=list(CLASSIFIERS))
@@ -105,6 +107,15 @@ def test_pooling() -> None:
     assert pool(x, "mean", real).tolist() == [[1, 2], [9, 10]]
 
 
+def test_a_head_without_bias_is_a_matrix_over_the_last_real_token() -> None:
+    config = CLASSIFIERS["causal, last"]
+    model, tokens = scrambled(Classifier(config)), some_tokens(2, 8)
+    mask = Mask(padding=torch.arange(8) < torch.tensor([[8], [3]]))
+    ends = model.features(tokens, mask)[[0, 1], [7, 2]]
+    assert model.head.bias is None
+    torch.testing.assert_close(model(tokens, mask), ends @ model.head.weight.T)
+
+
 def test_segments_count_and_none_is_the_first() -> None:
     model, tokens = scrambled(MaskedLM(MASKED["as published"])), some_tokens(2, 6)
     zeros = torch.zeros_like(tokens)
@@ -171,6 +182,9 @@ def test_a_seed_says_all_weights_and_all_of_them_learn(config: StackConfig, star
         (lambda: ClassifierConfig(**ROTARY, n_classes=2, causal=True), "pooling must be last or mean"),
         (lambda: MaskedLMConfig(**stack(block({"window": 3}))), "window must be null"),
         (lambda: ClassifierConfig(**stack(block({"window": 3})), n_classes=2), "window must be null"),
+        (lambda: ClassifierConfig(**stack(), n_classes=3, class_names=("a", "b")), "2 class_names for 3"),
+        (lambda: ClassifierConfig(**CROSSED, n_classes=2), "cross attention reads another text"),
+        (lambda: MaskedLMConfig(**CROSSED), "cross attention reads another text"),
     ],
 )
 def test_impossible_encoders_are_refused(build: Any, words: str) -> None:

@@ -36,12 +36,15 @@ def masks(draw: st.DrawFn) -> tuple[Mask, int, int]:
     rows = st.lists(st.integers(0, 2), min_size=n_key, max_size=n_key)
     documents = draw(st.none() | st.tuples(rows, rows))
     padding = draw(st.none() | st.tuples(rows, rows))
+    order = draw(st.none() | st.tuples(rows, rows))
     mask = Mask(
         causal=draw(st.booleans()),
         window=draw(st.none() | st.integers(1, 8)),
         sparse=draw(st.none() | patterns()),
         padding=None if padding is None else torch.tensor(padding) > 0,
         documents=None if documents is None else torch.tensor(documents),
+        order=None if order is None else torch.tensor(order),
+        query_order=None if order is None or draw(st.booleans()) else torch.tensor(order) - 1,
     )
     return mask, draw(st.integers(1, n_key)), n_key
 
@@ -54,7 +57,14 @@ def may_see(mask: Mask, row: int, query: int, key: int) -> bool:
         and (mask.sparse is None or key in shown(mask.sparse, query, HORIZON))
         and (mask.padding is None or bool(mask.padding[row, key]))
         and (mask.documents is None or bool(mask.documents[row, key] == mask.documents[row, query]))
+        and (mask.order is None or in_order(mask.order[row], mask.query_order, query, key))
     )
+
+
+def in_order(order: torch.Tensor, query_order: torch.Tensor | None, query: int, key: int) -> bool:
+    """Whether a key comes before a query; without an order of queries, or at the same place."""
+    first, second = int(order[key]), int(order[query])
+    return first < second or (first == second and query_order is None)
 
 
 HORIZON = 12

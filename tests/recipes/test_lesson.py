@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from hornbook.model.count import Part
+from hornbook.model.drawing import Part
 from hornbook.recipes import lesson as module
 from hornbook.recipes.lesson import Lesson, printable
 

@@ -19,6 +19,7 @@ from hornbook.model.encoder_config import (
     PoolerConfig,
     TransformConfig,
 )
+from hornbook.model.families.classes import read_classes, written_classes
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name
 from hornbook.model.families.reading import Reading
@@ -77,14 +78,11 @@ def read_norm(theirs: Reading) -> LayerNormConfig:
     return LayerNormConfig(eps=theirs.take("layer_norm_eps", 1e-12))
 
 
-def read_classes(theirs: Reading) -> dict[str, Any]:
-    """The fields of a classifier, save the dropout before its pooler."""
+def read_head(theirs: Reading) -> dict[str, Any]:
+    """The fields of a classifier's head, save the dropout before its pooler."""
     theirs.take("tie_word_embeddings", None)  # There is no output matrix to tie.
-    labels = theirs.take("id2label", None)
-    return {
-        "n_classes": theirs.take("num_labels", 2) if labels is None else len(labels),
-        "dropout": theirs.take("classifier_dropout", theirs.take("hidden_dropout_prob", 0.1)),
-    }
+    dropout = theirs.take("classifier_dropout", theirs.take("hidden_dropout_prob", 0.1))
+    return {**read_classes(theirs), "dropout": dropout}
 
 
 def _read_masked(theirs: Reading) -> MaskedLMConfig:
@@ -97,7 +95,7 @@ def _read_masked(theirs: Reading) -> MaskedLMConfig:
 
 
 def _read_classifier(theirs: Reading) -> ClassifierConfig:
-    return ClassifierConfig(**read_stack(theirs), **read_classes(theirs), pooler=PoolerConfig())
+    return ClassifierConfig(**read_stack(theirs), **read_head(theirs), pooler=PoolerConfig())
 
 
 def written_stack(config: StackConfig) -> dict[str, Any]:
@@ -126,14 +124,8 @@ def write_masked(config: MaskedLMConfig) -> dict[str, Any]:
 
 
 def write_classifier(config: ClassifierConfig) -> dict[str, Any]:
-    """The attributes of a classifier; its classes have no names here."""
-    labels = [f"LABEL_{number}" for number in range(config.n_classes)]
-    return {
-        **written_stack(config),
-        "classifier_dropout": config.dropout,
-        "id2label": {str(number): label for number, label in enumerate(labels)},
-        "label2id": {label: number for number, label in enumerate(labels)},
-    }
+    """The attributes of a classifier."""
+    return {**written_stack(config), "classifier_dropout": config.dropout, **written_classes(config)}
 
 
 def stack_rules(prefix: str) -> list[Rule]:
@@ -222,6 +214,7 @@ FAMILIES = (
         r"|cls\.predictions\.decoder\.(weight|bias)",
         shape=MaskedLMConfig,
         renewed=_renewed,
+        also=("BertForPreTraining",),
     ),
     Family(
         "bert",

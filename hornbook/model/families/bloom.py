@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, EmbeddingConfig, HeadConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import take_either
 from hornbook.model.families.reading import Reading
@@ -92,4 +93,6 @@ def _rules(config: ModelConfig) -> list[Rule]:
     ]
 
 
-FAMILY = Family("bloom", "BloomForCausalLM", _read, _write, _rules)
+FAMILIES = with_classifier(
+    Family("bloom", "BloomForCausalLM", _read, _write, _rules), "BloomForSequenceClassification"
+)

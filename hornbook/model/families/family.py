@@ -17,12 +17,14 @@ from typing import Any, Generic, TypeVar
 
 import pydantic
 
+from hornbook.base.config import Config
 from hornbook.base.errors import ConfigError, did_you_mean
 from hornbook.model.config import BlockConfig, ModelConfig, StackConfig
 from hornbook.model.encoder_config import ClassifierConfig
 from hornbook.model.families.reading import Reading
 from hornbook.model.families.rules import Rule, Tensors
-from hornbook.model.part_config import RotaryConfig
+from hornbook.model.part_config import AttentionConfig, FeedForwardConfig, MixtureConfig, RotaryConfig
+from hornbook.model.seq2seq_config import Seq2SeqConfig
 
 MODULES: dict[str, str] = {
     "gpt2": "gpt2",
@@ -42,17 +44,22 @@ MODULES: dict[str, str] = {
     "gptj": "gptj",
     "opt": "opt",
     "bloom": "bloom",
-}
-"""The module of each `model_type`; where several can hold a model, the first is taken."""
-
-ENCODER_MODULES: dict[str, str] = {
     "bert": "bert",
     "roberta": "roberta",
+    "xlnet": "xlnet",
+    "t5": "t5",
+    "mt5": "mt5",
+    "bart": "bart",
+    "marian": "marian",
 }
-"""The same for encoders; such a module has a family for each shape, as `FAMILIES`."""
+"""The module of each `model_type`, which has a family for each shape, as `FAMILIES`.
+
+Where several can hold a model, the first is taken.
+"""
 
 Kind = TypeVar("Kind")
-Shape = TypeVar("Shape", bound=StackConfig)
+Shape = TypeVar("Shape", bound=Config)
+Stack = TypeVar("Stack", bound=StackConfig)
 
 
 def _as_it_is(tensors: Tensors) -> Tensors:
@@ -70,7 +77,7 @@ class Family(Generic[Shape]):
     model_type: str
     """Its name in `config.json`."""
     architecture: str
-    """The class that computes it."""
+    """The class that computes it, and is written."""
     read: Callable[[Reading], Shape]
     """From their attributes to ours."""
     write: Callable[[Shape], dict[str, Any]]
@@ -79,25 +86,24 @@ class Family(Generic[Shape]):
     """How the tensors of such a model are carried over."""
     ignored: str = r"lm_head\.weight"
     """A regular expression for tensors that hold nothing learned here, or a tied matrix once more."""
-    shape: type[StackConfig] = ModelConfig
+    shape: type[Config] = ModelConfig
     """The configuration that it is read to."""
     renewed: Callable[[Tensors], Tensors] = _as_it_is
     """The tensors of a file, those of old files put as files of today have them."""
+    also: tuple[str, ...] = ()
+    """Other classes that are read as it: they have more, which is ignored, or less, which is tied or zero."""
 
 
 def load_families(model_type: str) -> tuple[Family[Any], ...]:
     """Return the families of one name, one for each shape."""
-    if model_type in MODULES:
-        return (import_module(f"hornbook.model.families.{MODULES[model_type]}").FAMILY,)
-    if model_type not in ENCODER_MODULES:
-        known = [*MODULES, *ENCODER_MODULES]
-        raise ConfigError(f"there is no family {model_type!r}, {did_you_mean(model_type, known)}")
+    if model_type not in MODULES:
+        raise ConfigError(f"there is no family {model_type!r}, {did_you_mean(model_type, MODULES)}")
     families: tuple[Family[Any], ...]
-    families = import_module(f"hornbook.model.families.{ENCODER_MODULES[model_type]}").FAMILIES
+    families = import_module(f"hornbook.model.families.{MODULES[model_type]}").FAMILIES
     return families
 
 
-def load_family(model_type: str, shape: type[StackConfig] = ModelConfig) -> Family[Any]:
+def load_family(model_type: str, shape: type[Config] = ModelConfig) -> Family[Any]:
     """Return a family by its name, the one for models of a shape."""
     families = load_families(model_type)
     for family in families:
@@ -110,22 +116,19 @@ def load_family(model_type: str, shape: type[StackConfig] = ModelConfig) -> Fami
 def family_of(attributes: Mapping[str, Any], origin: str) -> Family[Any]:
     """Return the family that a `config.json` names, by its `model_type` and its `architectures`."""
     model_type = attributes.get("model_type")
-    known = [*MODULES, *ENCODER_MODULES]
-    if model_type not in known:
+    if not isinstance(model_type, str) or model_type not in MODULES:
         raise ConfigError(
-            f"{origin}: model_type = {model_type!r} is no family known here; known are {', '.join(known)}"
+            f"{origin}: model_type = {model_type!r} is no family known here; known are {', '.join(MODULES)}"
         )
     families = load_families(model_type)
     architectures = attributes.get("architectures")
-    if not architectures and len(families) == 1:
-        return families[0]
     # Old files spell some in other cases.
     named = {str(name).lower() for name in architectures or ()}
     for family in families:
-        if family.architecture.lower() in named:
+        if any(name.lower() in named for name in (family.architecture, *family.also)):
             return family
-    # A model without its head lacks nothing where the head is the embedding; where it is not, that is missed.
-    if families[0].shape is ModelConfig and any(name.endswith("model") for name in named):
+    # A decoder without its head lacks nothing where the head is the embedding; else it will be missed.
+    if families[0].shape is ModelConfig and all(name.endswith("model") for name in named):
         return families[0]
     computed = " or ".join(family.architecture for family in families)
     raise ConfigError(
@@ -150,15 +153,15 @@ def read_config(family: Family[Shape], attributes: Mapping[str, Any], origin: st
     return config
 
 
-def holders(config: StackConfig) -> Iterator[tuple[Family[Any], str | None]]:
+def holders(config: Config) -> Iterator[tuple[Family[Any], str | None]]:
     """Every family of a model's shape, and why it cannot hold the model; None where it can."""
-    for model_type in (*MODULES, *ENCODER_MODULES):
+    for model_type in MODULES:
         for family in load_families(model_type):
             if family.shape is type(config):
                 yield family, reason_against(family, config)
 
 
-def reason_against(family: Family[Any], config: StackConfig) -> str | None:
+def reason_against(family: Family[Any], config: Config) -> str | None:
     """Why a family cannot hold a model; None where it can."""
     try:
         written = family.write(config)
@@ -175,7 +178,17 @@ def as_computed(config: Shape) -> Shape:
     """The same model with everything said that is else derived, and without what matters in training alone:
     how its weights start, and dropout.
     """
-    kinds = [_spelled_out(block, config.head_dim(block)) for block in config.pattern]
+    if isinstance(config, Seq2SeqConfig):
+        stacks = {
+            "encoder": _stack_as_computed(config.encoder),
+            "decoder": _stack_as_computed(config.decoder),
+        }
+        return config.model_copy(update=stacks)
+    return _stack_as_computed(config) if isinstance(config, StackConfig) else config
+
+
+def _stack_as_computed(config: Stack) -> Stack:
+    kinds = [_spelled_out(block, config) for block in config.pattern]
     said: dict[str, Any] = {
         "pattern": tuple(kinds[layer % len(kinds)] for layer in range(config.n_layers)),
         "embedding": config.embedding.model_copy(update={"dropout": 0.0}),
@@ -187,8 +200,25 @@ def as_computed(config: Shape) -> Shape:
     return config.model_copy(update=said)
 
 
-def _spelled_out(block: BlockConfig, head_dim: int) -> BlockConfig:
-    attention = block.attention
+def _spelled_out(block: BlockConfig, stack: StackConfig) -> BlockConfig:
+    said: dict[str, Any] = {
+        name: each and _attention_spelled_out(each, stack.width_of_heads(each))
+        for name, each in (("attention", block.attention), ("cross_attention", block.cross_attention))
+    }
+    said["feed_forward"] = _without_dropout(block.feed_forward)
+    return block.model_copy(update={"dropout": 0.0, **said})
+
+
+def _without_dropout(config: FeedForwardConfig | MixtureConfig) -> FeedForwardConfig | MixtureConfig:
+    if isinstance(config, FeedForwardConfig):
+        return config.model_copy(update={"dropout": 0.0})
+    shared = config.shared and config.shared.model_copy(
+        update={"expert": _without_dropout(config.shared.expert)}
+    )
+    return config.model_copy(update={"expert": _without_dropout(config.expert), "shared": shared})
+
+
+def _attention_spelled_out(attention: AttentionConfig, head_dim: int) -> AttentionConfig:
     position = attention.position
     if isinstance(position, RotaryConfig):
         position = position.model_copy(update={"width": position.width or head_dim})
@@ -199,7 +229,7 @@ def _spelled_out(block: BlockConfig, head_dim: int) -> BlockConfig:
         "position": position,
         "dropout": 0.0,
     }
-    return block.model_copy(update={"dropout": 0.0, "attention": attention.model_copy(update=said)})
+    return attention.model_copy(update=said)
 
 
 def _first_difference(ours: Any, theirs: Any, path: str = "") -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, EmbeddingConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.llama import IGNORED, read_attention, read_model, rules, written
 from hornbook.model.families.names import ACTIVATIONS
@@ -15,7 +16,10 @@ from hornbook.model.families.reading import Reading
 from hornbook.model.part_config import Activation, FeedForwardConfig, UnitOffsetRMSNormConfig
 
 GELU_IS_TANH: dict[str, Activation] = {**ACTIVATIONS, "gelu": "gelu_tanh"}
-"""The first configurations said `gelu`, and meant the approximation that the weights were trained with."""
+"""The first configurations said `gelu`, and meant the approximation that the weights were trained with.
+
+So transformers reads them, save for 4.57, the last of its version 4, which takes the word as it stands.
+"""
 
 HEAD_DIM = 256
 """The width of a head where nothing is said, whatever the width of the model."""
@@ -71,4 +75,6 @@ def _write(config: ModelConfig) -> dict[str, Any]:
     return {**written(config), "attention_bias": only_block(config).attention.qkv_bias}
 
 
-FAMILY = Family("gemma", "GemmaForCausalLM", _read, _write, rules, IGNORED)
+FAMILIES = with_classifier(
+    Family("gemma", "GemmaForCausalLM", _read, _write, rules, IGNORED), "GemmaForSequenceClassification"
+)

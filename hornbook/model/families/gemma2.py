@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, HeadConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import CannotHold, Family, needed
 from hornbook.model.families.gemma import HEAD_DIM, read_activation, read_around, read_norm
 from hornbook.model.families.layers import read_windows, repeating, written_windows
@@ -86,4 +87,7 @@ def _write(config: ModelConfig) -> dict[str, Any]:
     return written_by_these_names(config, config.pattern[0])
 
 
-FAMILY = Family("gemma2", "Gemma2ForCausalLM", _read, _write, output_norm_rules, IGNORED)
+FAMILIES = with_classifier(
+    Family("gemma2", "Gemma2ForCausalLM", _read, _write, output_norm_rules, IGNORED),
+    "Gemma2ForSequenceClassification",
+)

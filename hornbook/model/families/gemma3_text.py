@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed
 from hornbook.model.families.gemma import HEAD_DIM, read_around, read_norm
 from hornbook.model.families.gemma2 import read_feed_forward, read_head, read_scale, written_by_these_names
@@ -20,6 +21,8 @@ from hornbook.model.part_config import RotaryConfig
 
 FULL_THETA, SLIDING_THETA = 1_000_000.0, 10_000.0
 """The bases where nothing is said."""
+LATER = {"type": "rope_type"}
+"""The later name of what rotary positions have had two for."""
 
 
 def _read(theirs: Reading) -> ModelConfig:
@@ -73,6 +76,9 @@ def _write(config: ModelConfig) -> dict[str, Any]:
     full = next((block for block in layers if block.attention.window is None), None)
     sliding = next((block for block in layers if block.attention.window is not None), None)
     attributes = written_by_these_names(config, full or layers[0])
+    if scaling := attributes.get("rope_scaling"):
+        # Here the former name of the kind is not known, and would say nothing.
+        attributes["rope_scaling"] = {LATER.get(name, name): value for name, value in scaling.items()}
     if full is None:
         attributes["rope_theta"] = FULL_THETA
     if sliding is not None:
@@ -81,4 +87,7 @@ def _write(config: ModelConfig) -> dict[str, Any]:
     return attributes
 
 
-FAMILY = Family("gemma3_text", "Gemma3ForCausalLM", _read, _write, output_norm_rules, IGNORED)
+FAMILIES = with_classifier(
+    Family("gemma3_text", "Gemma3ForCausalLM", _read, _write, output_norm_rules, IGNORED),
+    "Gemma3TextForSequenceClassification",
+)

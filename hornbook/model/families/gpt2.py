@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, EmbeddingConfig, HeadConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name, pass_over_summary
 from hornbook.model.families.reading import Reading
@@ -98,12 +99,15 @@ def _rules(config: ModelConfig) -> list[Rule]:
     ]
 
 
-FAMILY = Family(
-    "gpt2",
-    "GPT2LMHeadModel",
-    _read,
-    _write,
-    _rules,
-    # Causal masks, kept as tensors by old versions.
-    ignored=r"lm_head\.weight|transformer\.h\.\d+\.attn\.(masked_)?bias",
+FAMILIES = with_classifier(
+    Family(
+        "gpt2",
+        "GPT2LMHeadModel",
+        _read,
+        _write,
+        _rules,
+        # Causal masks, kept as tensors by old versions.
+        ignored=r"lm_head\.weight|transformer\.h\.\d+\.attn\.(masked_)?bias",
+    ),
+    "GPT2ForSequenceClassification",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, EmbeddingConfig, HeadConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import CannotHold, Family, needed
 from hornbook.model.families.layers import layers_of, repeating
 from hornbook.model.families.names import ACTIVATIONS, activation_name, pass_over_summary
@@ -118,12 +119,15 @@ def _rules(config: ModelConfig) -> list[Rule]:
     ]
 
 
-FAMILY = Family(
-    "gpt_neo",
-    "GPTNeoForCausalLM",
-    _read,
-    _write,
-    _rules,
-    # Causal masks, kept as tensors by old versions.
-    ignored=r"lm_head\.weight|transformer\.h\.\d+\.attn\.attention\.(masked_)?bias",
+FAMILIES = with_classifier(
+    Family(
+        "gpt_neo",
+        "GPTNeoForCausalLM",
+        _read,
+        _write,
+        _rules,
+        # Causal masks, kept as tensors by old versions.
+        ignored=r"lm_head\.weight|transformer\.h\.\d+\.attn\.attention\.(masked_)?bias",
+    ),
+    "GPTNeoForSequenceClassification",
 )

@@ -17,6 +17,7 @@ from hornbook.model.config import (
     ParallelWiring,
     SequentialWiring,
 )
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name, read_rotary, written_rotary
 from hornbook.model.families.reading import Reading
@@ -116,13 +117,16 @@ def _rules(config: ModelConfig) -> list[Rule]:
     ]
 
 
-FAMILY = Family(
-    "gpt_neox",
-    "GPTNeoXForCausalLM",
-    _read,
-    _write,
-    _rules,
-    # A tied matrix once more; causal masks and frequencies, kept as tensors by old versions.
-    ignored=r"embed_out\.weight|"
-    r"gpt_neox\.layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)",
+FAMILIES = with_classifier(
+    Family(
+        "gpt_neox",
+        "GPTNeoXForCausalLM",
+        _read,
+        _write,
+        _rules,
+        # A tied matrix once more; causal masks and frequencies, kept as tensors by old versions.
+        ignored=r"embed_out\.weight|"
+        r"gpt_neox\.layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)",
+    ),
+    "GPTNeoXForSequenceClassification",
 )

@@ -15,6 +15,7 @@ from hornbook.model.config import (
     NormSlotsConfig,
     ParallelWiring,
 )
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name, pass_over_summary
 from hornbook.model.families.reading import Reading
@@ -104,12 +105,15 @@ def _rules(config: ModelConfig) -> list[Rule]:
     ]
 
 
-FAMILY = Family(
-    "gptj",
-    "GPTJForCausalLM",
-    _read,
-    _write,
-    _rules,
-    # Causal masks, kept as tensors by old versions.
-    ignored=r"lm_head\.weight|transformer\.h\.\d+\.attn\.(masked_)?bias",
+FAMILIES = with_classifier(
+    Family(
+        "gptj",
+        "GPTJForCausalLM",
+        _read,
+        _write,
+        _rules,
+        # Causal masks, kept as tensors by old versions.
+        ignored=r"lm_head\.weight|transformer\.h\.\d+\.attn\.(masked_)?bias",
+    ),
+    "GPTJForSequenceClassification",
 )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hornbook.model.config import BlockConfig, HeadConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name, read_rotary, written_rotary
 from hornbook.model.families.reading import Reading
@@ -171,4 +172,6 @@ def output_norm_rules(config: ModelConfig) -> list[Rule]:
 IGNORED = r"lm_head\.weight|model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq|model\.rotary_emb\.inv_freq"
 """A tied matrix once more, and frequencies, which follow from the configuration."""
 
-FAMILY = Family("llama", "LlamaForCausalLM", _read, _write, rules, IGNORED)
+FAMILIES = with_classifier(
+    Family("llama", "LlamaForCausalLM", _read, _write, rules, IGNORED), "LlamaForSequenceClassification"
+)

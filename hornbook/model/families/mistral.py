@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.llama import (
     IGNORED,
@@ -33,4 +34,6 @@ def _write(config: ModelConfig) -> dict[str, Any]:
     return {**written(config), "sliding_window": only_block(config).attention.window}
 
 
-FAMILY = Family("mistral", "MistralForCausalLM", _read, _write, rules, IGNORED)
+FAMILIES = with_classifier(
+    Family("mistral", "MistralForCausalLM", _read, _write, rules, IGNORED), "MistralForSequenceClassification"
+)

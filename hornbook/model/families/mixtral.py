@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.llama import (
     IGNORED,
@@ -64,4 +65,7 @@ def _rules(config: ModelConfig) -> list[Rule]:
     )
 
 
-FAMILY = Family("mixtral", "MixtralForCausalLM", _read, _write, _rules, IGNORED)
+FAMILIES = with_classifier(
+    Family("mixtral", "MixtralForCausalLM", _read, _write, _rules, IGNORED),
+    "MixtralForSequenceClassification",
+)

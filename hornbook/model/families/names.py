@@ -77,8 +77,11 @@ def rotary_of(
     if kind == "linear":
         scaling = LinearScaling(factor=parameters.pop("factor"))
     elif kind == "dynamic":
-        trained_len = parameters.pop("original_max_position_embeddings", None) or max_seq_len
-        scaling = DynamicNTKScaling(factor=parameters.pop("factor"), trained_len=trained_len)
+        said = parameters.pop("original_max_position_embeddings", None)
+        if said not in (None, max_seq_len):
+            why = f"transformers takes max_position_embeddings, {max_seq_len}, for it"
+            raise theirs.refusal("original_max_position_embeddings", said, why)
+        scaling = DynamicNTKScaling(factor=parameters.pop("factor"), trained_len=max_seq_len)
     elif kind == "llama3":
         scaling = ByPartsScaling(
             factor=parameters.pop("factor"),
@@ -103,18 +106,18 @@ def rotary_of(
 
 
 def rotary_parameters(position: RotaryConfig) -> dict[str, Any]:
-    """Their parameters of rotary positions, the base and the share of a head aside."""
+    """Their parameters of rotary positions, the base and the share of a head aside.
+
+    The first versions that knew some of them called the kind `type`, and take nothing beside the factor; all
+    later versions read that too.
+    """
     match position.scaling:
         case None:
             return {"rope_type": "default"}
         case LinearScaling(factor=factor):
-            return {"rope_type": "linear", "factor": factor}
-        case DynamicNTKScaling(factor=factor, trained_len=trained_len):
-            return {
-                "rope_type": "dynamic",
-                "factor": factor,
-                "original_max_position_embeddings": trained_len,
-            }
+            return {"type": "linear", "factor": factor}
+        case DynamicNTKScaling(factor=factor):
+            return {"type": "dynamic", "factor": factor}  # Trained with max_position_embeddings.
         case ByPartsScaling() as scaling:
             return {
                 "rope_type": "llama3",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.llama import (
     IGNORED,
@@ -41,4 +42,7 @@ def _write(config: ModelConfig) -> dict[str, Any]:
     return {**written(config), "attention_bias": block.attention.qkv_bias}
 
 
-FAMILY = Family("olmo2", "Olmo2ForCausalLM", _read, _write, output_norm_rules, IGNORED)
+FAMILIES = with_classifier(
+    Family("olmo2", "Olmo2ForCausalLM", _read, _write, output_norm_rules, IGNORED),
+    "Olmo2ForSequenceClassification",
+)

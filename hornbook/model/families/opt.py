@@ -5,17 +5,14 @@ The sizes whose norms stand after the sum, or whose embeddings are narrower than
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from hornbook.model.config import BlockConfig, EmbeddingConfig, HeadConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed, only_block
 from hornbook.model.families.names import ACTIVATIONS, activation_name
 from hornbook.model.families.reading import Reading
-from hornbook.model.families.rules import Rule, in_each_block, same
+from hornbook.model.families.rules import Rule, after_rows, in_each_block, same
 from hornbook.model.part_config import (
     AttentionConfig,
     FeedForwardConfig,
@@ -92,14 +89,6 @@ def _write(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def _without_rows_before(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-    return [tensor[ROWS_BEFORE:].contiguous() for tensor in tensors]
-
-
-def _with_rows_before(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-    return [torch.cat((tensor.new_zeros(ROWS_BEFORE, tensor.size(1)), tensor)) for tensor in tensors]
-
-
 def _rules(config: ModelConfig) -> list[Rule]:
     names = {
         "attention.input_norm": "self_attn_layer_norm",
@@ -113,16 +102,13 @@ def _rules(config: ModelConfig) -> list[Rule]:
     }
     return [
         same("embedding.tokens.weight", "model.decoder.embed_tokens.weight"),
-        Rule(
-            ("embedding.positions.weight",),
-            ("model.decoder.embed_positions.weight",),
-            _without_rows_before,
-            _with_rows_before,
-        ),
+        after_rows("embedding.positions.weight", "model.decoder.embed_positions.weight", ROWS_BEFORE),
         same("final_norm.{end}", "model.decoder.final_layer_norm.{end}"),
         same("head.weight", "lm_head.weight"),
         *in_each_block("model.decoder.layers.{layer}.", names),
     ]
 
 
-FAMILY = Family("opt", "OPTForCausalLM", _read, _write, _rules)
+FAMILIES = with_classifier(
+    Family("opt", "OPTForCausalLM", _read, _write, _rules), "OPTForSequenceClassification"
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed
 from hornbook.model.families.layers import read_late_windows, repeating, written_late_windows
 from hornbook.model.families.llama import (
@@ -42,4 +43,6 @@ def _write(config: ModelConfig) -> dict[str, Any]:
     return {**written(config), **written_late_windows(config)}
 
 
-FAMILY = Family("qwen2", "Qwen2ForCausalLM", _read, _write, rules, IGNORED)
+FAMILIES = with_classifier(
+    Family("qwen2", "Qwen2ForCausalLM", _read, _write, rules, IGNORED), "Qwen2ForSequenceClassification"
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import Family, needed
 from hornbook.model.families.layers import read_late_windows, repeating, written_late_windows
 from hornbook.model.families.llama import (
@@ -46,4 +47,6 @@ def _write(config: ModelConfig) -> dict[str, Any]:
     return {**written(config), "attention_bias": attention.qkv_bias, **written_late_windows(config)}
 
 
-FAMILY = Family("qwen3", "Qwen3ForCausalLM", _read, _write, rules, IGNORED)
+FAMILIES = with_classifier(
+    Family("qwen3", "Qwen3ForCausalLM", _read, _write, rules, IGNORED), "Qwen3ForSequenceClassification"
+)

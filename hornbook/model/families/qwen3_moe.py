@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import CannotHold, Family, needed
 from hornbook.model.families.layers import layers_of, repeating
 from hornbook.model.families.llama import (
@@ -95,4 +96,7 @@ def _rules(config: ModelConfig) -> list[Rule]:
     return named(NAMES | {f"{ours}router": f"{theirs}gate"} | experts)
 
 
-FAMILY = Family("qwen3_moe", "Qwen3MoeForCausalLM", _read, _write, _rules, IGNORED)
+FAMILIES = with_classifier(
+    Family("qwen3_moe", "Qwen3MoeForCausalLM", _read, _write, _rules, IGNORED),
+    "Qwen3MoeForSequenceClassification",
+)

@@ -46,7 +46,7 @@ def _read_masked(theirs: Reading) -> MaskedLMConfig:
 
 
 def _read_classifier(theirs: Reading) -> ClassifierConfig:
-    fields = bert.read_classes(theirs)
+    fields = bert.read_head(theirs)
     return ClassifierConfig(**_read_stack(theirs), **fields, pooler=PoolerConfig(dropout=fields["dropout"]))
 
 

@@ -38,6 +38,8 @@ class Rule:
     theirs: tuple[str, ...]
     to_ours: Change = _as_they_are
     to_theirs: Change = _as_they_are
+    copies: tuple[str, ...] = ()
+    """Whole names under which their files may have the one tensor of theirs once more, or instead."""
 
     def instances(self, names: Iterable[str]) -> Iterator[tuple[list[str], list[str]]]:
         """The names of both sides, for each of our names that the first pattern fits."""
@@ -51,14 +53,26 @@ class Rule:
                 )
 
 
-def same(ours: str, theirs: str) -> Rule:
+def same(ours: str, theirs: str, *copies: str) -> Rule:
     """A tensor under another name."""
-    return Rule((ours,), (theirs,))
+    return Rule((ours,), (theirs,), copies=copies)
 
 
-def in_each_block(layer: str, names: Mapping[str, str]) -> list[Rule]:
+def in_each_block(layer: str, names: Mapping[str, str], block: str = BLOCK) -> list[Rule]:
     """Parts of a block under other names, with their weights and biases; `layer` begins all of theirs."""
-    return [same(f"{BLOCK}{ours}.{{end}}", f"{layer}{theirs}.{{end}}") for ours, theirs in names.items()]
+    return [same(f"{block}{ours}.{{end}}", f"{layer}{theirs}.{{end}}") for ours, theirs in names.items()]
+
+
+def after_rows(ours: str, theirs: str, n_rows: int) -> Rule:
+    """A matrix that begins with rows there which no model ever reads; they are written as zeros."""
+
+    def cut(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        return [tensor[n_rows:].contiguous() for tensor in tensors]
+
+    def filled(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        return [torch.cat((tensor.new_zeros(n_rows, tensor.size(1)), tensor)) for tensor in tensors]
+
+    return Rule((ours,), (theirs,), cut, filled)
 
 
 def transposed(ours: str, theirs: str) -> Rule:
@@ -113,32 +127,55 @@ def rotary_in_turns(ours: str, theirs: str, head_dim: int, width: int) -> Rule:
 
 
 def to_ours(
-    theirs: Mapping[str, Tensor], names: Iterable[str], rules: Iterable[Rule], ignored: str, origin: str
+    theirs: Mapping[str, Tensor], wanted: Tensors, rules: Iterable[Rule], ignored: str, origin: str
 ) -> dict[str, Tensor]:
-    """Carry tensors over to our names.
+    """Carry tensors over to the names and shapes of `wanted`.
 
-    A tensor of ours that no rule makes, one of theirs that is missing, and one that is left over, unless the
-    regular expression `ignored` fits its name, are errors.
+    A tensor of ours that no rule makes is an error. So are those of theirs that are missing, left over,
+    unless the regular expression `ignored` fits their names, or of another shape; these are all told at once.
     """
-    wanted, made = set(names), dict[str, Tensor]()
+    made: dict[str, Tensor] = {}
     used: set[str] = set()
     missing: set[str] = set()
+    misshapen: set[str] = set()
+    rules = list(rules)
     steps = [(rule, *both) for rule in rules for both in rule.instances(sorted(wanted))]
     theirs = _named_from_outside(theirs, [name for _, _, foreign in steps for name in foreign], ignored)
+    theirs = _once(theirs, rules, origin)
     for rule, own, foreign in steps:
+        used.update(foreign)
         missing.update(name for name in foreign if name not in theirs)
         if missing.isdisjoint(foreign):
-            made.update(zip(own, rule.to_ours([theirs[name] for name in foreign]), strict=True))
-            used.update(foreign)
-    if missing:
-        raise ConfigError(f"{origin} lacks tensors: {_listed(missing)}")
-    if unmade := wanted - made.keys():
+            results = _made(rule, [wanted[name] for name in own], [theirs[name] for name in foreign])
+            if results:
+                made.update(zip(own, results, strict=True))
+                continue
+            blank = rule.to_theirs([torch.zeros(()).expand(wanted[name].shape) for name in own])
+            misshapen.update(
+                f"{name} of shape {tuple(theirs[name].shape)} instead of {tuple(expected.shape)}"
+                for name, expected in zip(foreign, blank, strict=True)
+                if theirs[name].shape != expected.shape
+            )
+    if unmade := wanted.keys() - {name for _, own, _ in steps for name in own}:
         raise ConfigError(f"{origin}: no rule of its family makes {_listed(unmade)}")
+    mistakes = [f"lacks tensors: {_listed(missing)}"] if missing else []
     if left := {name for name in theirs.keys() - used if not re.fullmatch(ignored, name)}:
-        raise ConfigError(
-            f"{origin} has tensors that a model of this configuration does not: {_listed(left)}"
-        )
+        mistakes.append(f"has tensors that a model of this configuration does not: {_listed(left)}")
+    if misshapen:
+        mistakes.append(f"has {_listed(misshapen)}")
+    if mistakes:
+        raise ConfigError(f"{origin} {'; it '.join(mistakes)}")
     return made
+
+
+def _made(rule: Rule, own: Sequence[Tensor], foreign: Sequence[Tensor]) -> Sequence[Tensor]:
+    """What a rule makes of their tensors; nothing where it is not as large as ours."""
+    try:
+        results = rule.to_ours(foreign)
+    except RuntimeError:  # They have not the dimensions that it cuts or turns.
+        return []
+    fit = all(each.shape == ours.shape for each, ours in zip(results, own, strict=True))
+    return results if fit else []
 
 
 def _named_from_outside(
@@ -154,6 +191,21 @@ def _named_from_outside(
         return theirs
     outer = outermost.most_common(1)[0][0]
     return {name if re.fullmatch(ignored, name) else outer + name: tensor for name, tensor in theirs.items()}
+
+
+def _once(theirs: Mapping[str, Tensor], rules: Iterable[Rule], origin: str) -> Mapping[str, Tensor]:
+    """The same tensors with one name for each, of those that rules know under several."""
+    made = dict(theirs)
+    for rule in rules:
+        for name in rule.copies:
+            if name in made:
+                copy = made.pop(name)
+                if not torch.equal(made.setdefault(rule.theirs[0], copy), copy):
+                    raise ConfigError(
+                        f"{origin}: {name} is another matrix than {rule.theirs[0]}, and a model of this "
+                        "configuration has one for both"
+                    )
+    return made
 
 
 def to_theirs(ours: Mapping[str, Tensor], rules: Iterable[Rule]) -> dict[str, Tensor]:

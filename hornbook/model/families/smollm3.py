@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbook.model.config import BlockConfig, ModelConfig, NormSlotsConfig
+from hornbook.model.families.classes import with_classifier
 from hornbook.model.families.family import CannotHold, Family, needed
 from hornbook.model.families.layers import layers_of, read_windows, repeating, written_windows
 from hornbook.model.families.llama import (
@@ -73,4 +74,6 @@ def _write(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-FAMILY = Family("smollm3", "SmolLM3ForCausalLM", _read, _write, rules, IGNORED)
+FAMILIES = with_classifier(
+    Family("smollm3", "SmolLM3ForCausalLM", _read, _write, rules, IGNORED), "SmolLM3ForSequenceClassification"
+)

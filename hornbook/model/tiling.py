@@ -1,0 +1,59 @@
+"""Cutting masks into tiles once for a pass, where layers that see alike share them.
+
+It takes a while to write a mask down in tiles, and a compiler would do it again in every layer. So a stack asks
+`in_tiles` for the context of each of its blocks before it runs them. Only a model that is being compiled has a
+use for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hornbook.model.attend import Case, choose_kernel
+from hornbook.model.block import Block
+from hornbook.model.context import BlockContext
+from hornbook.model.flex import Tiles, tiles_of
+
+
+def in_tiles(
+    context: BlockContext, layers: Sequence[Block], x: Float[Tensor, "batch seq d_model"]
+) -> list[BlockContext]:
+    """The context of each block for the input `x`, with masks in tiles where kernels are made for them."""
+    own, across = Shared(x.device), Shared(x.device)
+    n = x.size(1)
+    contexts = []
+    for block in layers:
+        facts = {"device": x.device.type, "dtype": x.dtype, "learning": x.requires_grad, "compiled": True}
+        tiles = memory_tiles = None
+        if context.query_mask is None:
+            tiles = own.tiles(block.attention.layer.case(context.mask, n, n, **facts))
+        if block.cross_attention is not None and context.memory is not None:
+            mask = context.memory.mask.read_by(context.mask.documents)
+            reader, n_key = block.cross_attention.layer, context.memory.features.size(1)
+            memory_tiles = across.tiles(reader.case(mask, n, n_key, **facts))
+        contexts.append(replace(context, tiles=tiles, memory_tiles=memory_tiles))
+    return contexts
+
+
+class Shared:
+    """Tiles of masks that differ by nothing but what layers narrow them to."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.made: list[tuple[Case, Tiles]] = []
+
+    def tiles(self, case: Case) -> Tiles | None:
+        """The tiles for a case; None: its kernel takes none."""
+        if choose_kernel(case) != "flex":
+            return None
+        for other, tiles in self.made:
+            if (other.mask.window, other.mask.sparse) == (case.mask.window, case.mask.sparse):
+                return tiles
+        tiles = tiles_of(case.mask, case.n_query, case.n_key, self.device)
+        self.made.append((case, tiles))
+        return tiles
