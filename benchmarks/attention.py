@@ -21,13 +21,14 @@ from statistics import median
 import torch
 from pairs import at_best, in_turn, seconds, times_faster
 from torch import Tensor
-from torch.nn import functional
 
-from hornbook.model.attend import attend_by_products, prefers_products
+from hornbook.model.attend import Case, attend_by_products, attend_fused, choose_kernel
 from hornbook.model.mask import Mask
 from hornbook.train.device import keep_freed_memory
 
 SHAPES = (
+    (64, 4, 64, 64),
+    (32, 4, 128, 64),
     (16, 4, 256, 64),
     (16, 2, 256, 128),
     (8, 4, 512, 64),
@@ -54,6 +55,19 @@ class Contest:
         generator = torch.Generator().manual_seed(0)
         drawn = [torch.randn(self.shape, generator=generator) for _ in range(3)]
         return [part.to(self.dtype).requires_grad_(self.learns) for part in drawn]
+
+    def case(self) -> Case:
+        """What the rule is asked."""
+        _, _, seq, width = self.shape
+        return Case(
+            device="cpu",
+            dtype=self.dtype,
+            learning=self.learns,
+            mask=self.mask,
+            n_query=seq,
+            n_key=seq,
+            head_dim=width,
+        )
 
 
 def main() -> None:
@@ -89,16 +103,13 @@ def two_documents(shape: tuple[int, int, int, int]) -> Mask:
 
 
 def products(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
-    """Ours, the mask spelt out on the way as `attend` does it."""
-    return attend_by_products(q, k, v, mask.dense(q.size(-2), k.size(-2), q.device))
+    """Ours."""
+    return attend_by_products(q, k, v, mask)
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
     """PyTorch's, without a mask tensor where the mask is plainly causal."""
-    n_query, n_key = q.size(-2), k.size(-2)
-    plain = mask.is_plain(n_query, n_key)
-    dense = None if plain else mask.dense(n_query, n_key, q.device)
-    return functional.scaled_dot_product_attention(q, k, v, attn_mask=dense, is_causal=plain)
+    return attend_fused(q, k, v, mask, causal=mask.is_plain(q.size(-2), k.size(-2)))
 
 
 def compare(contest: Contest) -> None:
@@ -127,7 +138,7 @@ def run(contest: Contest, rounds: int) -> None:
     in_turn(both, 2)  # not counted
     ours, peer = in_turn(both, rounds)
     times = times_faster(ours, peer)
-    choice = "products" if prefers_products(q, k.size(-2)) else "fused"
+    choice = choose_kernel(contest.case()).partition(",")[0]
     faster = "products" if times > 1 else "fused"
     print(
         f"{contest.shape!s:17} {str(contest.dtype).removeprefix('torch.'):9} "

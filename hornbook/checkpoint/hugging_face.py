@@ -59,7 +59,8 @@ def read_model(folder: str | os.PathLike[str]) -> tuple[AnyConfig, AnyModel]:
     config: AnyConfig = read_config(family, attributes, origin)
     model = build_model(config)
     tensors = family.renewed(_read_tensors(path))
-    weights = to_ours(tensors, dict(model.named_parameters()), family.rules(config), family.ignored, str(path))
+    wanted = dict(model.named_parameters())
+    weights = to_ours(tensors, wanted, family.rules(config), family.ignored, str(path))
     load_weights(model, weights, path)
     return config, model
 

@@ -224,7 +224,7 @@ def show(
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Assignments, as in train.")
     ] = None,
 ) -> None:
-    """Show what a run or a recipe is made of: its parts, parameters and configuration."""
+    """Show what a run or a recipe is made of and needs: parts, arithmetic, memory, configuration."""
     from hornbook.cli.show import show_config
 
     show_config(what, overrides or [])

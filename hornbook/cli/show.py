@@ -13,12 +13,14 @@ from hornbook.base.files import read_json
 from hornbook.model.config import ModelConfig
 from hornbook.model.count import count_parameters, flops_per_token, on_meta
 from hornbook.model.drawing import parts
+from hornbook.model.kernels import kernels_of
 from hornbook.model.seq2seq_config import Seq2SeqConfig
 from hornbook.parallel.recompute import Recomputation
 from hornbook.recipes.lesson import Lesson, console, size_in_bytes
 from hornbook.recipes.needs import Needs
 from hornbook.recipes.shapes import resolve
 from hornbook.train.config import RunConfig
+from hornbook.train.device import PRECISIONS
 
 RECOMPUTATIONS: tuple[Recomputation, ...] = ("none", "selective", "block")
 
@@ -37,6 +39,7 @@ def show_config(what: str, overrides: list[str]) -> None:
             "held out", f"{held_out['bits_per_byte']:.3f} bits per byte on {held_out['bytes']:,} bytes"
         )
     needs = Needs(config)
+    _show_kernels(lesson, config, needs)
     _show_learning(lesson, config, needs)
     _show_writing(lesson, config, needs)
     lesson.heading("configuration")
@@ -51,7 +54,7 @@ def _arithmetic(config: RunConfig) -> str:
 
 
 def _show_learning(lesson: Lesson, config: RunConfig, needs: Needs) -> None:
-    """The memory of a training step: as it is configured, with other recomputation, with one row at a time."""
+    """The memory of a training step: as configured, with other recomputation, with one row at a time."""
     train, batch_size = config.train, config.data.batch_size
     own = train.micro_batch_size or batch_size
     ways: list[tuple[int, Recomputation]] = [(own, how) for how in RECOMPUTATIONS]
@@ -62,22 +65,44 @@ def _show_learning(lesson: Lesson, config: RunConfig, needs: Needs) -> None:
             progress(i, len(ways))
             found.append(needs.learning(*way))
         rest = needs.at_rest
-    device = "the CPU" if needs.device.type == "cpu" else str(needs.device)
-    lesson.heading("memory to learn", f"on {device} in {needs.precision}, rows of {config.data.seq_len:,} tokens")
-    at_rest = (
-        f"{size_in_bytes(rest.weights)} of weights, {size_in_bytes(rest.gradients)} of gradients, "
-        f"{size_in_bytes(rest.optimizer)} that {train.optimizer.kind} remembers"
-    )
-    lesson.fact("always", at_rest)
+    where = f"on {_device(needs)} in {needs.precision}"
+    lesson.heading("memory to learn", f"{where}, rows of {config.data.seq_len:,} tokens")
+    lesson.fact("weights", size_in_bytes(rest.weights))
+    lesson.fact("gradients", size_in_bytes(rest.gradients))
+    lesson.fact("optimizer", f"{size_in_bytes(rest.optimizer)}, which {train.optimizer.kind} remembers")
     table = Table.grid(padding=(0, 3))
-    table.add_row("rows at once", "recompute", "kept for the way back", "most at any moment", "", style="dim")
+    table.add_row("rows at once", "recompute", "kept for backward", "most at any moment", "", style="dim")
     for (rows, how), learning in zip(ways, found, strict=True):
         is_own = (rows, how) == (own, train.recompute)
         kept, most = size_in_bytes(learning.kept), size_in_bytes(needs.step_peak(learning))
-        table.add_row(f"{rows:,}", how, kept, most, "this run" if is_own else "", style="bold" if is_own else "")
+        table.add_row(
+            f"{rows:,}", how, kept, most, "this run" if is_own else "", style="bold" if is_own else ""
+        )
     for i in (0, 2, 3):
         table.columns[i].justify = "right"
     lesson.table(table)
+
+
+def _show_kernels(lesson: Lesson, config: RunConfig, needs: Needs) -> None:
+    """What attention is computed by, layer kind by layer kind: a run writes in the type of its weights."""
+    lesson.heading("kernels of attention", f"on {_device(needs)}")
+    table = Table.grid(padding=(0, 3))
+    table.add_row(
+        *("", f"learning in {needs.precision}", "a prompt in float32", "the next token"), style="dim"
+    )
+    learning, writing = (
+        kernels_of(config.model, needs.device, dtype, config.data.seq_len)
+        for dtype in (PRECISIONS[needs.precision], torch.float32)
+    )
+    for learn, write in zip(learning, writing, strict=True):
+        name = f"{learn.side} {learn.name}".strip()
+        table.add_row(name, learn.learning, write.prompt, write.next_token or "")
+    lesson.table(table)
+
+
+def _device(needs: Needs) -> str:
+    """The device that was counted for, in words."""
+    return "the CPU" if needs.device.type == "cpu" else str(needs.device)
 
 
 def _show_writing(lesson: Lesson, config: RunConfig, needs: Needs) -> None:

@@ -8,7 +8,7 @@ plainly causal or hides nothing, and with a dense one otherwise, which a bias is
 matrix products do what no other kernel does, and are taken where they are faster too, which is on a CPU only
 (benchmarks/attention.py).
 
-What is chosen depends on nothing but the facts in a `Case`, so that it can be shown beforehand (`kernels.py`).
+What is chosen depends on nothing but the facts in a `Case`, and can be shown beforehand (`kernels.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -54,7 +54,7 @@ class Case:
     """How many positions ask."""
     n_key: int
     """How many can be asked."""
-    head_dim: int
+    head_dim: int = 64
     """Width of a head."""
     capped: bool = False
     """Whether scores are bent below a cap."""
@@ -204,7 +204,9 @@ def attend_by_products(
         own = range(start, min(start + STRIP, n_query))
         places = range(n_key - n_query + own.start, n_key - n_query + own.stop)
         reach = mask.reach(places, n_key)
-        added = None if bias is None else bias[..., own.start : own.stop, reach.start : reach.stop].to(q.dtype)
+        added = (
+            None if bias is None else bias[..., own.start : own.stop, reach.start : reach.stop].to(q.dtype)
+        )
         if not mask.hides_nothing(n_query, n_key):
             seen = mask.between(places, reach, q.device)
             forbidden = torch.zeros_like(seen, dtype=q.dtype).masked_fill(~seen, _least(q.dtype))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -62,26 +61,11 @@ class Attention(nn.Module):
                 mask, bias = mask.of_last(k.size(2)), None if bias is None else bias[..., -k.size(2) :]
         return self._mixed(q, k, v, replace(context, mask=mask, bias=bias))
 
-    def case(
-        self,
-        mask: Mask,
-        n_query: int,
-        n_key: int,
-        *,
-        device: str,
-        dtype: torch.dtype,
-        learning: bool,
-        compiled: bool,
-    ) -> Case:
-        """What this layer would ask `choose_kernel`, under a mask that does not know its window yet."""
-        return Case(
-            device=device,
-            dtype=dtype,
-            learning=learning,
-            compiled=compiled,
-            mask=self._sight(mask),
-            n_query=n_query,
-            n_key=n_key,
+    def case(self, asked: Case) -> Case:
+        """A case as it is in this layer, which narrows the mask and may bend scores or add to them."""
+        return replace(
+            asked,
+            mask=self._sight(asked.mask),
             head_dim=self.head_dim,
             capped=self.softcap is not None,
             biased=self.adds_to_scores,

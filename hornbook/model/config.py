@@ -56,7 +56,7 @@ Wiring = Annotated[SequentialWiring | ParallelWiring, Field(discriminator="kind"
 
 
 class StreamMixConfig(Config):
-    """A block reads a * stream + b * embeddings, where a and b are learned (Jordan et al. 2024, speed runs)."""
+    """A block reads a * stream + b * embeddings, with a and b learned (Jordan et al. 2024, speed runs)."""
 
     stream: float = 1.0
     """Where a starts."""

@@ -54,8 +54,8 @@ def flops_per_token(model: nn.Module, seq_len: int) -> int:
 
     2 for each matrix parameter, and for attention 4 * seen for each number of query width in a layer
     (Chowdhery et al. 2022, appendix B), where `seen` is how many keys a query sees: of a causal model half of
-    seq_len, of another all of it, at most its window or what its sparse pattern shows on average. A kernel
-    that hides scores after computing them does more.
+    seq_len, of another all of it, at most its window (on both sides) or what its sparse pattern shows on
+    average. A kernel that hides scores after computing them does more.
 
     Of an encoder-decoder this is a token of the source and one of the target together, in rows of seq_len
     both; of a model of permutations a token in both streams. What a classifier does once for a row is shared
@@ -93,7 +93,7 @@ def _seen(attention: Attention, seq_len: int, both_ways: bool) -> float:
     """How many keys a query sees, on average."""
     limits = [seq_len if both_ways else seq_len / 2]
     if attention.window is not None:
-        limits.append(attention.window)
+        limits.append(2 * attention.window - 1 if both_ways else attention.window)
     if attention.sparse is not None:
         limits.append(keys_seen(attention.sparse, seq_len, both_ways) / max(seq_len, 1))
     return float(min(limits))

@@ -3,9 +3,9 @@
     for part in parts(config):
         print(part.name, part.parameters, part.note)
 
-Read off the model itself, built on the meta device. Every parameter is in the drawing once: what several parts
-share belongs to the first of them, and what is known by no name here is drawn under the name it has in the
-code. So the sizes add up to the number of parameters, for models that are still to come too.
+Read off the model itself, built on the meta device. Every parameter is in the drawing once: what several
+parts share belongs to the first of them, and what is known by no name here is drawn under the name it has in
+the code. So the sizes add up to the number of parameters, for models that are still to come too.
 """
 
 from __future__ import annotations
@@ -177,7 +177,9 @@ def _looks(block: Block, both_ways: bool) -> str:
         pattern = attention.sparse.kind.replace("_", "-")
         return f"looks {way} some of the text, in a {pattern} pattern"
     if attention.window is not None:
-        return f"looks {way} the last {attention.window:,} tokens"
+        if both_ways:
+            return f"looks at {attention.window - 1:,} tokens on each side"
+        return f"looks back at the last {attention.window:,} tokens"
     return "looks at all of the text" if both_ways else "looks back at the text so far"
 
 

@@ -48,8 +48,7 @@ class MaskedLMConfig(StackConfig):
     """The output side."""
 
     @pydantic.model_validator(mode="after")
-    def _sees_both_ways(self) -> MaskedLMConfig:
-        check_windows(self)
+    def _stands_alone(self) -> MaskedLMConfig:
         _check_alone(self)
         return self
 
@@ -91,19 +90,11 @@ class ClassifierConfig(StackConfig):
     @pydantic.model_validator(mode="after")
     def _direction_fits(self) -> ClassifierConfig:
         _check_alone(self)
-        if not self.causal:
-            check_windows(self)
-        elif self.pooling == "first":
+        if self.causal and self.pooling == "first":
             raise ValueError(
                 "the first token of a causal stack sees nothing but itself: pooling must be last or mean"
             )
         return self
-
-
-def check_windows(config: StackConfig) -> None:
-    """A window limits how far back a position sees; ahead there is no such limit yet."""
-    if any(block.attention.window is not None for block in config.pattern):
-        raise ValueError("windows look back only, and this model sees both ways: window must be null")
 
 
 def _check_alone(config: StackConfig) -> None:

@@ -86,12 +86,12 @@ class Mask:
         return sizes[0] if sizes else 1
 
     def sees(
-        self, row: Int[Tensor, "..."], query: Int[Tensor, "..."], key: Int[Tensor, "..."]
-    ) -> Bool[Tensor, "..."]:
+        self, row: Int[Tensor, "*#at"], query: Int[Tensor, "*#at"], key: Int[Tensor, "*#at"]
+    ) -> Bool[Tensor, "*#at"]:
         """Whether a query sees a key: the definition, for numbers in tensors that broadcast together.
 
-        `row` counts within the batch, and both places from the first key on. Queries are the last of the keys,
-        or of another row that is laid so that both end at one place: such a one may begin before the first key.
+        `row` is the number in the batch; places of queries and keys are counted from the first key on. Where
+        queries are tokens of another row, both rows end at one place, and theirs may begin below zero.
         """
         conditions = [key <= query] if self.causal else []
         if self.window is not None:
@@ -126,14 +126,16 @@ class Mask:
         return self.sees(row, query, key).expand(self.n_rows, 1, len(queries), len(keys))
 
     def reach(self, queries: range, n_key: int) -> range:
-        """The keys from the first to the last one that neither order nor window hides from all of some queries."""
+        """The keys that some queries may see as far as `causal` and `window` say, and those between them."""
         first, end = 0, n_key
         if self.window is not None:
             first, end = max(0, queries.start - self.window + 1), min(n_key, queries.stop + self.window - 1)
         return range(first, min(end, queries.stop) if self.causal else end)
 
 
-def _pattern(sparse: SparseConfig, query: Int[Tensor, "..."], key: Int[Tensor, "..."]) -> Bool[Tensor, "..."]:
+def _pattern(
+    sparse: SparseConfig, query: Int[Tensor, "*#at"], key: Int[Tensor, "*#at"]
+) -> Bool[Tensor, "*#at"]:
     """Whether a pattern lets a query see a key, for positions that broadcast together."""
     if isinstance(sparse, StridedConfig):
         distance = (query - key).abs()

@@ -283,7 +283,7 @@ class AttentionConfig(Config):
     out_bias: bool = False
     """Whether the output projection has a bias."""
     window: PositiveInt | None = None
-    """How many positions back a query sees, itself included; None: all."""
+    """How many positions back a query sees, itself included, and ahead where it may look there; None: all."""
     value_embedding: ValueEmbeddingConfig | None = None
     """What a token's values get beside their projection; None: nothing."""
     sparse: SparseConfig | None = None

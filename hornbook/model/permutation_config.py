@@ -7,7 +7,7 @@ from typing import Literal
 import pydantic
 
 from hornbook.model.config import StackConfig
-from hornbook.model.encoder_config import MaskedHeadConfig, check_windows
+from hornbook.model.encoder_config import MaskedHeadConfig
 from hornbook.model.part_config import RelativeContentConfig
 
 
@@ -20,7 +20,6 @@ class PermutationLMConfig(StackConfig):
 
     @pydantic.model_validator(mode="after")
     def _streams_fit(self) -> PermutationLMConfig:
-        check_windows(self)
         if any(not isinstance(block.attention.position, RelativeContentConfig) for block in self.pattern):
             raise ValueError(
                 "a stream that knows its place and not its token needs positions of kind relative_content: "

@@ -73,7 +73,16 @@ class RelativeAttention(Attention):
             scores = scores + self.segments(q, context.segments)
         dropout = self.dropout if self.training else 0.0
         asked = q + by_head(self.content_bias, q)
-        return attend(asked, k, v, context.mask, scale=scale, bias=scale * scores, dropout=dropout)
+        return attend(
+            asked,
+            k,
+            v,
+            context.mask,
+            scale=scale,
+            bias=scale * scores,
+            dropout=dropout,
+            tiles=context.tiles,
+        )
 
     def _distance_scores(self, q: Heads, n_key: int) -> Float[Tensor, "batch heads seq key"]:
         """(q + v) r, for queries that are the last of the keys."""

@@ -9,7 +9,6 @@ from pydantic import NonNegativeInt
 
 from hornbook.base.config import Config
 from hornbook.model.config import DecoderConfig, StackConfig
-from hornbook.model.encoder_config import check_windows
 
 
 class Seq2SeqConfig(Config):
@@ -38,7 +37,6 @@ class Seq2SeqConfig(Config):
     @pydantic.model_validator(mode="after")
     def _stacks_fit(self) -> Seq2SeqConfig:
         encoder, decoder = self.encoder, self.decoder
-        check_windows(encoder)
         if encoder.d_model != decoder.d_model:
             raise ValueError(
                 f"the decoder reads vectors as wide as its own: encoder.d_model {encoder.d_model} must be "

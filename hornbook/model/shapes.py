@@ -1,6 +1,6 @@
 """The shapes of model there are, and the way from a configuration to a model.
 
-    model = build_model(config, seed=0)
+model = build_model(config, seed=0)
 """
 
 from __future__ import annotations

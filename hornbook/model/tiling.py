@@ -1,8 +1,7 @@
 """Cutting masks into tiles once for a pass, where layers that see alike share them.
 
-It takes a while to write a mask down in tiles, and a compiler would do it again in every layer. So a stack asks
-`in_tiles` for the context of each of its blocks before it runs them. Only a model that is being compiled has a
-use for it.
+Cutting a mask takes a compiler a while, and it would do it again in every layer. So a stack asks `in_tiles`
+for the contexts of its blocks before it runs them. Only a model that is being compiled has a use for tiles.
 """
 
 from __future__ import annotations
@@ -26,16 +25,24 @@ def in_tiles(
     """The context of each block for the input `x`, with masks in tiles where kernels are made for them."""
     own, across = Shared(x.device), Shared(x.device)
     n = x.size(1)
+    asked = Case(
+        device=x.device.type,
+        dtype=x.dtype,
+        learning=x.requires_grad,
+        compiled=True,
+        mask=context.mask,
+        n_query=n,
+        n_key=n,
+    )
     contexts = []
     for block in layers:
-        facts = {"device": x.device.type, "dtype": x.dtype, "learning": x.requires_grad, "compiled": True}
         tiles = memory_tiles = None
         if context.query_mask is None:
-            tiles = own.tiles(block.attention.layer.case(context.mask, n, n, **facts))
+            tiles = own.tiles(block.attention.layer.case(asked))
         if block.cross_attention is not None and context.memory is not None:
-            mask = context.memory.mask.read_by(context.mask.documents)
-            reader, n_key = block.cross_attention.layer, context.memory.features.size(1)
-            memory_tiles = across.tiles(reader.case(mask, n, n_key, **facts))
+            n_key, mask = context.memory.features.size(1), context.memory.mask
+            read = replace(asked, n_key=n_key, mask=mask.read_by(context.mask.documents))
+            memory_tiles = across.tiles(block.cross_attention.layer.case(read))
         contexts.append(replace(context, tiles=tiles, memory_tiles=memory_tiles))
     return contexts
 

@@ -7,12 +7,12 @@
 A backward pass needs what the forward pass computed, and that takes most of the memory of a training step. It
 can be bought back with time (Chen et al. 2016): "block" repeats the forward pass of each block, "selective"
 only what is cheap in it, norms, activations, rotations, and the table of attention scores where it is written
-out (as in Korthikanti et al. 2022, section 5). Losses and gradients stay the same to the bit: the
-second pass draws the same dropout, in the same precision.
+out (as in Korthikanti et al. 2022, section 5). Losses and gradients stay the same to the bit: the second pass
+draws the same dropout, in the same precision.
 
 It is applied from outside, to any model that is made of blocks, and can be changed at any time. The names of
 weights stay as they are. Only learning is concerned: a block in evaluation, without gradients or with a cache
-runs as ever. Devices, processes and what is learned are not known here.
+runs as ever. docs/benchmarks.md says what it costs. Devices, processes and what is learned are unknown here.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Floor 4: what to train in the time there is: this machine's speed, and the dial that derives the rest."""
+"""Floor 4: what to train in the time there is: this machine's speed, the memory it takes, and the dial."""

@@ -42,7 +42,7 @@ class HeldBytes(TorchDispatchMode):
     """
 
     def __init__(self, known: Iterable[Tensor] = ()) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = 0
         """Bytes that live at this moment."""
         self.peak = 0
@@ -106,9 +106,9 @@ def at_full_depth(count: Callable[[AnyConfig], Held], config: AnyConfig, *, accu
     """What `count` finds for a model, which is counted with few layers where that tells the same.
 
     Every round of the pattern adds the same to what is kept and to what lasts. What lives at a moment grows
-    with the depth in a straight line: at the end of the forward pass along with what is kept, at the end of the
-    backward pass along with what lasts. The peak is the highest of these lines, so when one more round raises
-    it by as much as the steepest of them rises, every further round does.
+    with the depth in a straight line: at the end of the forward pass along with what is kept, at the end of
+    the backward pass along with what lasts. The peak is the highest of these lines, so when one more round
+    raises it by as much as the steepest of them rises, every further round does.
     """
     if not isinstance(config, StackConfig):
         return count(config)
@@ -149,8 +149,8 @@ class _Answers(TorchDispatchMode):
     """Answers what tensors without numbers are asked for."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.loads: deque[int] = deque()
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.loads = deque[int]()
 
     def before(self, module: nn.Module, args: Any) -> None:
         """Have the loads of a mixture's experts ready, which it will ask for one after the other."""

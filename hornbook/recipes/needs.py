@@ -103,7 +103,7 @@ class Needs:
         return max(rest.update, rest.weights + rest.optimizer + learning.peak)
 
     def writing(self, dtype: torch.dtype) -> Held:
-        """What reading a text of `max_seq_len` tokens at once holds beside the weights, and keeps to go on."""
+        """What reading `max_seq_len` tokens at once holds beside the weights, and keeps to go on."""
 
         def count(config: AnyConfig) -> Held:
             with imagined(), self.device, torch.no_grad():

@@ -82,10 +82,11 @@ def spared(model: nn.Module, seq_len: int) -> int:
     """Operations of the plain kernel on scores that are hidden, for one token: there, and twice back."""
     causal = model.decoder if isinstance(model, Seq2SeqLM) else model
     assert isinstance(causal, Stack)
-    if isinstance(causal, Encoder) and not causal.sees.causal:
-        return 0
     layers = [block.attention.layer for block in causal.layers]
-    seen = [min(seq_len / 2, layer.window or seq_len) for layer in layers]
+    if isinstance(causal, Encoder) and not causal.sees.causal:
+        seen = [min(seq_len, 2 * (layer.window or seq_len) - 1) for layer in layers]
+    else:
+        seen = [min(seq_len / 2, layer.window or seq_len) for layer in layers]
     return int(sum(12 * (seq_len - n) * layer.q.out_features for n, layer in zip(seen, layers, strict=True)))
 
 
@@ -110,7 +111,17 @@ def rounded_off(model: nn.Module, seq_len: int) -> int:
 
 def test_flops_grow_with_the_length_of_the_text() -> None:
     model = on_meta(CONFIGS["rotary"])
-    assert training_flops_per_token(model, 0) == 6 * matrix_parameters(model)
+    assert flops_per_token(model, 0) == 2 * matrix_parameters(model)
+    assert training_flops_per_token(model, 10) == 6 * matrix_parameters(model) + 2 * 12 * 5 * 16
+
+
+def test_flops_of_an_encoder_decoder_by_hand() -> None:
+    """Width 16: the source sees all of itself, and the target half of itself and all of the source."""
+    model = on_meta(EVERY["encoder-decoder, as first published"])
+    attention, feed_forward, seq_len = 4 * 16 * 16, 2 * 16 * 24, 10
+    source = 2 * (attention + feed_forward) + 4 * seq_len * 16
+    target = 2 * (2 * attention + feed_forward) + 4 * (seq_len / 2) * 16 + 4 * seq_len * 16
+    assert flops_per_token(model, seq_len) == 2 * source + 2 * target + 2 * 31 * 16
 
 
 @pytest.mark.parametrize(

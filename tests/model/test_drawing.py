@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from model.every_config import EVERY
+from model.every_config import EVERY, LOCAL
 from model.small_encoders import CLASSIFIERS, MASKED
 from model.small_models import CONFIGS
 from model.small_permutations import PERMUTATIONS
@@ -75,6 +75,7 @@ def test_an_encoder_in_its_own_words() -> None:
     drawn = named(MASKED["as published"])
     assert drawn["embedding"].note == "each token id, position and segment picks its row"
     assert drawn["attention"].note == "looks at all of the text"
+    assert named(LOCAL)["attention 1 of 2"].note == "looks at 3 tokens on each side"
     assert drawn["transform"].note == "readies each vector for the head"
     assert named(MASKED["untied, no transform"])["head"].note == "scores every token for every place"
     assert "final norm" not in drawn and "transform" not in named(MASKED["untied, no transform"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from model.small_encoders import CLASSIFIERS, ENCODERS, MASKED, POST_NORM, ROTARY, scrambled, stack
-from model.small_models import block, model_config, some_tokens
+from model.small_models import RMS, block, model_config, some_tokens
 
 from hornbook.base.config import parse, to_dict
 from hornbook.base.errors import ConfigError
@@ -21,9 +21,16 @@ from hornbook.model.shapes import build_model
 
 CROSSED = stack(POST_NORM.model_copy(update={"cross_attention": POST_NORM.attention}))
 
-every_masked = pytest.mark.parametrize("config", list(MASKED.values()), ids=list(MASKED))
+LOCAL = MaskedLMConfig(
+    **stack(block({"window": 3}), block(), n_layers=3, embedding=EmbeddingConfig(), final_norm=RMS)
+)
+"""Two of three layers see two positions back and two ahead."""
+ALL_MASKED = MASKED | {"local and global": LOCAL}
+ALL_ENCODERS: dict[str, StackConfig] = ENCODERS | {"masked, local and global": LOCAL}
+
+every_masked = pytest.mark.parametrize("config", list(ALL_MASKED.values()), ids=list(ALL_MASKED))
 every_classifier = pytest.mark.parametrize("config", list(CLASSIFIERS.values()), ids=list(CLASSIFIERS))
-every_encoder = pytest.mark.parametrize("config", list(ENCODERS.values()), ids=list(ENCODERS))
+every_encoder = pytest.mark.parametrize("config", list(ALL_ENCODERS.values()), ids=list(ALL_ENCODERS))
 
 
 def open_mask(config: StackConfig, **conditions: Any) -> Mask:
@@ -52,6 +59,16 @@ def test_every_position_sees_before_and_after(config: MaskedLMConfig) -> None:
         changed = tokens.clone()
         changed[:, changed_at] = (tokens[:, changed_at] + 1) % 31
         assert not torch.allclose(model(tokens)[:, seen_at], model(changed)[:, seen_at], atol=1e-3)
+
+
+def test_a_window_is_as_wide_ahead_as_back() -> None:
+    """Two layers of window 3 carry what stands at a position four places, and no further."""
+    config = MaskedLMConfig(**stack(block({"window": 3}), embedding=EmbeddingConfig(), final_norm=RMS))
+    model, tokens = scrambled(MaskedLM(config)), some_tokens(1, 12)
+    changed = tokens.clone()
+    changed[:, 6] = (tokens[:, 6] + 1) % 31
+    moved = (model(tokens) != model(changed)).any(-1)[0]
+    assert moved.nonzero().flatten().tolist() == [2, 3, 4, 5, 6, 7, 8, 9, 10]
 
 
 @every_encoder
@@ -180,8 +197,6 @@ def test_a_seed_says_all_weights_and_all_of_them_learn(config: StackConfig, star
     ("build", "words"),
     [
         (lambda: ClassifierConfig(**ROTARY, n_classes=2, causal=True), "pooling must be last or mean"),
-        (lambda: MaskedLMConfig(**stack(block({"window": 3}))), "window must be null"),
-        (lambda: ClassifierConfig(**stack(block({"window": 3})), n_classes=2), "window must be null"),
         (lambda: ClassifierConfig(**stack(), n_classes=3, class_names=("a", "b")), "2 class_names for 3"),
         (lambda: ClassifierConfig(**CROSSED, n_classes=2), "cross attention reads another text"),
         (lambda: MaskedLMConfig(**CROSSED), "cross attention reads another text"),

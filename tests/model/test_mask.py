@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.attention.flex_attention import create_mask
 
 from hornbook.base.errors import ConfigError
+from hornbook.model.flex import tiles_of
 from hornbook.model.mask import Mask
 from hornbook.model.part_config import BlockLocalConfig, FixedConfig, SparseConfig, StridedConfig
 
@@ -53,7 +55,7 @@ def may_see(mask: Mask, row: int, query: int, key: int) -> bool:
     """The definition in words: all conditions that are given hold."""
     return (
         (not mask.causal or key <= query)
-        and (mask.window is None or query - key < mask.window)
+        and (mask.window is None or abs(query - key) < mask.window)
         and (mask.sparse is None or key in shown(mask.sparse, query, HORIZON))
         and (mask.padding is None or bool(mask.padding[row, key]))
         and (mask.documents is None or bool(mask.documents[row, key] == mask.documents[row, query]))
@@ -124,6 +126,55 @@ def test_dense_is_the_definition(case: tuple[Mask, int, int]) -> None:
     assert dense[:, 0].tolist() == wanted
 
 
+@given(masks(), st.integers(0, 6), st.integers(0, 6))
+def test_a_part_of_a_mask_is_cut_out_of_the_whole(case: tuple[Mask, int, int], a: int, b: int) -> None:
+    mask, _, n_key = case
+    first, last = sorted((a % n_key, b % n_key))
+    queries, keys = range(first, last + 1), range(b % n_key, n_key)
+    part = mask.between(queries, keys, CPU)
+    assert torch.equal(part, mask.dense(n_key, n_key, CPU)[:, :, first : last + 1, b % n_key :])
+
+
+@given(masks(), st.integers(0, 6), st.integers(0, 6))
+def test_nothing_is_seen_beyond_the_reach(case: tuple[Mask, int, int], a: int, b: int) -> None:
+    """And where a mask is no more than causal or a window, the reach is no longer than what is seen."""
+    mask, _, n_key = case
+    first, last = sorted((a % n_key, b % n_key))
+    reach = mask.reach(range(first, last + 1), n_key)
+    bare = Mask(causal=mask.causal, window=mask.window)
+    assert keys_seen(bare, n_key, first, last) == [reach.start, reach.stop - 1]
+    found = keys_seen(mask, n_key, first, last)
+    assert found is None or (found[0] >= reach.start and found[1] < reach.stop)
+
+
+def keys_seen(mask: Mask, n_key: int, first: int, last: int) -> list[int] | None:
+    """The first and the last key that any of some queries sees."""
+    seen = mask.dense(n_key, n_key, CPU)[:, 0, first : last + 1].flatten(0, 1).any(0).nonzero()
+    return [int(seen[0]), int(seen[-1])] if len(seen) else None
+
+
+@settings(max_examples=50)
+@given(masks())
+def test_tiles_hide_what_the_mask_hides(case: tuple[Mask, int, int]) -> None:
+    mask, n_query, n_key = case
+    tiles = tiles_of(mask, n_query, n_key, CPU)
+    seen = create_mask(tiles.mask_mod, mask.n_rows, 1, n_query, n_key, CPU)
+    assert torch.equal(seen, mask.dense(n_query, n_key, CPU))
+
+
+def test_tiles_that_are_hidden_whole_are_left_out() -> None:
+    """Of 8 by 8 tiles a causal mask shows 36, and a window that is no wider than a tile at most 15."""
+    assert shown_tiles(Mask()) == 36
+    assert shown_tiles(Mask(window=128)) == 15
+    assert shown_tiles(Mask(window=1)) == 8
+    assert shown_tiles(Mask(causal=False, window=2)) == 22
+    assert shown_tiles(Mask(documents=torch.arange(1024)[None] // 256)) == 4 * 3
+
+
+def shown_tiles(mask: Mask) -> int:
+    return int(tiles_of(mask, 1024, 1024, CPU).to_dense().sum())
+
+
 @given(masks())
 def test_shortcuts_agree_with_dense(case: tuple[Mask, int, int]) -> None:
     mask, n_query, n_key = case
@@ -141,6 +192,8 @@ def test_the_shortcuts_are_taken_where_they_save_work() -> None:
     assert not Mask().hides_nothing(2, 5)
     assert Mask(window=5).hides_nothing(1, 5)
     assert not Mask(window=4).hides_nothing(1, 5)
+    assert Mask(causal=False, window=5).hides_nothing(3, 5)
+    assert not Mask(causal=False, window=5).hides_nothing(7, 5)
     sparse = StridedConfig(stride=2)
     assert not Mask(sparse=sparse).is_plain(5, 5)
     assert not Mask(sparse=sparse).hides_nothing(1, 5)

@@ -9,14 +9,16 @@ import torch
 from model.small_encoders import ENCODERS
 from model.small_encoders import scrambled as scrambled_other
 from model.small_models import CONFIGS, block, model_config, scrambled, some_tokens
+from model.small_permutations import PERMUTATIONS
 from torch import Tensor, nn
 
 from hornbook.model.attention import Attention
-from hornbook.model.config import DecoderConfig, ModelConfig, StackConfig
+from hornbook.model.config import DecoderConfig, StackConfig
 from hornbook.model.encoder_config import ClassifierConfig, MaskedLMConfig
 from hornbook.model.encoders import Classifier, MaskedLM
 from hornbook.model.mask import Mask
 from hornbook.model.part_config import AttentionConfig, RelativeBiasConfig
+from hornbook.model.permutation import PermutationLM
 from hornbook.model.seq2seq import Seq2SeqLM
 from hornbook.model.seq2seq_config import Seq2SeqConfig
 from hornbook.parallel.recompute import Recomputation, recompute
@@ -68,9 +70,17 @@ def encoder_decoder() -> tuple[nn.Module, Loss]:
     return model, lambda model: surprise(model(TOKENS, target, mask), target.roll(-1, 1))
 
 
+def two_streams(name: str) -> tuple[nn.Module, Loss]:
+    """A model that learns in an order of its own, with two streams through every block."""
+    model = scrambled_other(PermutationLM(PERMUTATIONS[name]))
+    order = torch.tensor([3, 0, 5, 1, 4, 2, 7, 6, 9, 8]).expand(2, 10)
+    return model, lambda model: surprise(model(TOKENS, order=order), TOKENS)
+
+
 CASES: dict[str, Callable[[], tuple[nn.Module, Loss]]] = {
     **{name: lambda name=name: decoder(name) for name in CONFIGS},
     **{name: lambda name=name: encoder(name) for name in ENCODERS},
+    **{f"two streams, {name}": lambda name=name: two_streams(name) for name in PERMUTATIONS},
     "encoder and decoder": encoder_decoder,
 }
 
@@ -102,8 +112,3 @@ def learn(
     loss.backward()
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     return Learned(loss.detach(), gradients, torch.rand(1))
-
-
-def small_stack(kind: str, n_layers: int) -> ModelConfig:
-    """A decoder of as many blocks as are asked for, wide enough that activations outweigh the rest."""
-    return CONFIGS[kind].model_copy(update={"n_layers": n_layers})

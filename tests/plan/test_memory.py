@@ -19,11 +19,11 @@ from torch.utils._pytree import tree_leaves
 from hornbook.model.mixture import Mixture
 from hornbook.model.permutation import PermutationLM
 from hornbook.model.seq2seq import Seq2SeqLM
-from hornbook.model.shapes import AnyConfig, build_model
+from hornbook.model.shape_config import AnyConfig
+from hornbook.model.shapes import build_model
 from hornbook.parallel.recompute import Recomputation, recompute
 from hornbook.plan.memory import Held, HeldBytes, at_full_depth, held_by_pass, imagined, n_bytes
 
-PRECISIONS = [torch.float32, torch.bfloat16]
 RECOMPUTATIONS: list[Recomputation] = ["none", "selective", "block"]
 SOME = ["rotary", "local and global", "bent scores", "experts, one shared", "masked, as published"]
 SOME += ["encoder-decoder, by distance"]
@@ -71,17 +71,15 @@ def imagining(count: Callable[[], Held]) -> Held:
 
 
 @pytest.mark.parametrize("name", list(EVERY))
-@pytest.mark.parametrize("precision", PRECISIONS, ids=str)
-def test_imagined_tensors_hold_what_real_ones_do(name: str, precision: torch.dtype) -> None:
-    count = partial(held, EVERY[name], precision=precision, dropout=0.1)
+def test_imagined_tensors_hold_what_real_ones_do(name: str) -> None:
+    count = partial(held, EVERY[name], dropout=0.1)
     assert imagining(count) == count()
 
 
 @pytest.mark.parametrize("name", SOME)
 @pytest.mark.parametrize("how", RECOMPUTATIONS)
-@pytest.mark.parametrize("accumulates", [False, True])
-def test_so_they_do_when_blocks_are_computed_again(name: str, how: Recomputation, accumulates: bool) -> None:
-    count = partial(held, EVERY[name], how, torch.bfloat16, accumulates=accumulates)
+def test_so_they_do_in_bfloat16_when_blocks_are_computed_again(name: str, how: Recomputation) -> None:
+    count = partial(held, EVERY[name], how, torch.bfloat16, accumulates=how == "block")
     assert imagining(count) == count()
 
 
@@ -103,7 +101,7 @@ def test_what_is_kept_is_what_the_gradient_needs(name: str) -> None:
 
 
 class Pieces(TorchDispatchMode):
-    """Another way of looking: every piece of memory that was made, to be asked later which are still there."""
+    """Another way of looking: all memory that was made, to be asked later what of it is still there."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,9 +168,9 @@ def test_shared_memory_counts_once() -> None:
 
 def test_a_model_that_fits_nowhere() -> None:
     """A petabyte of weights."""
-    huge = model_config(block({"n_heads": 2048}), d_model=2**18, n_layers=600)
+    huge = model_config(block({"n_heads": 2**15}), d_model=2**22, n_layers=4)
     with imagined():
-        assert n_bytes(build_model(huge).parameters()) > 10**15 / 2
+        assert n_bytes(build_model(huge).parameters()) > 10**15
 
 
 def test_numbers_that_are_asked_for_are_made_up() -> None:
@@ -204,9 +202,17 @@ def test_nothing_of_the_imagination_is_left() -> None:
     assert not nn.modules.module._global_forward_pre_hooks
 
 
-@pytest.mark.parametrize("how", RECOMPUTATIONS)
-@pytest.mark.parametrize("accumulates", [False, True])
-@pytest.mark.parametrize("name", ["rotary", "local and global", "experts, one shared", "masked, as published"])
+@pytest.mark.parametrize(
+    ("name", "how", "accumulates"),
+    [
+        ("rotary", "none", False),
+        ("rotary", "none", True),
+        ("rotary", "block", False),
+        ("local and global", "selective", True),
+        ("experts, one shared", "block", True),
+        ("masked, as published", "none", False),
+    ],
+)
 def test_a_few_layers_tell_of_many(name: str, how: Recomputation, accumulates: bool) -> None:
     """Nine layers, of patterns of one and of two."""
     config = EVERY[name].model_copy(update={"n_layers": 9})

@@ -111,6 +111,24 @@ def test_the_drawing_fits(width: int) -> None:
     assert "in all       8,256 parameters" in screen.getvalue()
 
 
+def test_both_halves_of_an_encoder_decoder_have_a_beginning() -> None:
+    lesson, screen = drawn()
+    lesson.drawing(
+        [Part("embedding", "", 8, "a", side="encoder"), Part("head", "", 9, "b", side="decoder")], 17
+    )
+    lines = [line.strip() for line in screen.getvalue().splitlines()]
+    assert lines[0] == "token ids of the source" and lines[2] == "token ids of the target"
+    assert lines[-2:] == ["\u2193 scores", "in all       17 parameters"]
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"),
+    [(999, "999 bytes"), (1000, "1 kB"), (999_499, "999 kB"), (1.25e6, "1.2 MB"), (1.5e9, "1.5 GB")],
+)
+def test_bytes_have_a_unit_that_suits_them(n_bytes: int, text: str) -> None:
+    assert module.size_in_bytes(n_bytes) == text
+
+
 def test_a_pipe_hears_of_long_stages_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for seconds, lines in ((0.01, 0), (10.0, 10)):
         clock = itertools.count(step=seconds)
