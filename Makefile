@@ -6,7 +6,7 @@
 #
 # Variables: PYTHON=python3.12 (the interpreter), VENV=folder (the environment), MINUTES=10 (the training
 # budget of quickstart), ARGS="..." (more options for it), PIP_ARGS="..." (options for every pip install),
-# PYTEST_ARGS="..." (options for pytest).
+# WORKERS=4 (processes that tests run in), PYTEST_ARGS="..." (options for pytest).
 
 SHELL := /bin/sh
 PYTHON ?= python3
@@ -14,9 +14,12 @@ VENV ?= .venv
 MINUTES ?=
 ARGS ?=
 PIP_ARGS ?=
+WORKERS ?= 2
 PYTEST_ARGS ?=
 
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
+# Whole files go to one process: their tests share models that take long to make.
+PYTEST := $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
 PINNED := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
@@ -36,10 +39,10 @@ quickstart: $(VENV)/.installed
 	@$(VENV)/bin/hornbook quickstart $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 test: lint types
-	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
 
 check: lint types
-	@$(VENV)/bin/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+	@$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	@$(VENV)/bin/ruff check .

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import torch
 from recipes import tiny_runs
 
 # No deadline: the first call of a compiled function takes seconds, and no test asserts on time. On a server
@@ -16,6 +17,10 @@ hypothesis.settings.register_profile(
     "hornbook", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI"))
 )
 hypothesis.settings.load_profile("hornbook")
+
+# Processes of tests share the machine, and none takes all of it.
+n_processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+torch.set_num_threads(max(1, torch.get_num_threads() // n_processes))
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,7 @@ def _show_learning(lesson: Lesson, config: RunConfig, needs: Needs) -> None:
     for i in (0, 2, 3):
         table.columns[i].justify = "right"
     lesson.table(table)
+    lesson.say("What tensors hold; the program, and freed memory that is kept for later, come on top.", "dim")
 
 
 def _show_kernels(lesson: Lesson, config: RunConfig, needs: Needs) -> None:
