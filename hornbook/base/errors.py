@@ -38,10 +38,15 @@ class MissingPackageError(HornbookError):
         super().__init__(f"this needs the package {package}; type: pip install 'hornbook[{extra}]'")
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is nearest to a word; None: none is near."""
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for the nearest known word, else the list of known words."""
     names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    near = nearest(word, names)
+    if near is not None:
+        return f"did you mean {near!r}?"
     return "known: " + ", ".join(names) if names else "there are none"

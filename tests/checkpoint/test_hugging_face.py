@@ -208,7 +208,12 @@ def edited(folder: Path, out: Path, **attributes: Any) -> Path:
         ({"hidden_act": "snake"}, ["hidden_act = 'snake'", "'silu'"]),
         ({"rope_parameters": {"rope_type": "longrope", "rope_theta": 1.0}}, ["longrope", "yarn"]),
         ({"rope_parameters": {"rope_type": "default", "rope_theta": 1.0, "odd": 2}}, ["odd"]),
-        ({"model_type": "mamba"}, ["model_type = 'mamba'", "llama"]),
+        (
+            {"model_type": "mamba"},
+            ["model_type = 'mamba' is no family known here", "known are gpt2", "llama"],
+        ),
+        ({"model_type": "lama"}, ["did you mean 'llama'?", "known are gpt2", "xlnet"]),
+        ({"model_type": None}, ["model_type = None is no family"]),
         ({"num_hidden_layers": 4}, ["lacks tensors", "model.layers.3."]),
         ({"num_hidden_layers": 2}, ["does not", "model.layers.2."]),
         ({"intermediate_size": 41}, ["shape (40, 24) instead of (41, 24)"]),

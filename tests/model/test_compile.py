@@ -113,10 +113,10 @@ def compile_published() -> None:
         model = read_published(case)
         inputs = (tokens, tokens.flip(1)) if case in SEQ2SEQ_CASES else (tokens,)
         wanted = logits_and_gradients(model, model, inputs)
-        compiled = torch.compile(model, fullgraph=True, backend=os.environ.get("BB", "eager"))
+        compiled = torch.compile(model, fullgraph=True, backend="eager")
         found = logits_and_gradients(compiled, model, inputs)
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
-        print(family, __import__("time").process_time())
+        print(family)
 
 
 def read_published(case: str) -> torch.nn.Module:

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 import pydantic
 
 from hornbook.base.config import Config
-from hornbook.base.errors import ConfigError, did_you_mean
+from hornbook.base.errors import ConfigError, did_you_mean, nearest
 from hornbook.model.config import BlockConfig, ModelConfig, StackConfig
 from hornbook.model.encoder_config import ClassifierConfig
 from hornbook.model.families.reading import Reading
@@ -117,8 +117,11 @@ def family_of(attributes: Mapping[str, Any], origin: str) -> Family[Any]:
     """Return the family that a `config.json` names, by its `model_type` and its `architectures`."""
     model_type = attributes.get("model_type")
     if not isinstance(model_type, str) or model_type not in MODULES:
+        near = nearest(str(model_type), MODULES)
+        guess = "" if near is None else f" (did you mean {near!r}?)"
         raise ConfigError(
-            f"{origin}: model_type = {model_type!r} is no family known here; known are {', '.join(MODULES)}"
+            f"{origin}: model_type = {model_type!r} is no family known here{guess}; known are "
+            + ", ".join(MODULES)
         )
     families = load_families(model_type)
     architectures = attributes.get("architectures")
