@@ -1,14 +1,14 @@
 """The two attention kernels of a CPU against each other: written-out products, and PyTorch's fused one.
 
-    python benchmarks/attention.py [--rounds 15] [--documents] [--memory returned]
+    python benchmarks/attention.py [--kind documents] [--rounds 15] [--memory returned]
 
-`hornbook.model.attend` chooses between them by a rule, `prefers_products`: products where a CPU learns in
-bfloat16 from at most PRODUCTS_UP_TO keys, else `scaled_dot_product_attention`. Both run in turn on the same
+`hornbook.model.attend` chooses between them by a rule, `prefers_products`. Both run in turn on the same
 numbers, forward alone and with the backward pass; "times" is how many times faster products are, in the
-median pair and at best, and the last columns say what the rule takes and which was the faster one. With
---documents two texts are packed into each row, as in training, so that the fused kernel is given a dense
-mask. Freed memory is kept, as training keeps it; `--memory returned` shows what the kernels take without
-that. The outputs are compared first, so that a fast wrong answer is no answer.
+median pair and at best, and the last columns say what the rule takes and which was the faster one. The kinds
+differ in what the kernels are asked: with a dense mask for the fused one, as for two texts packed into each
+row, which is how training packs them; with more or less that products leave out; with dropout; by one token
+of all those in a cache. Freed memory is kept, as training keeps it; `--memory returned` shows what the
+kernels take without that. The outputs are compared first, so that a fast wrong answer is no answer.
 """
 
 from __future__ import annotations
@@ -36,8 +36,11 @@ SHAPES = (
     (1, 8, 2048, 64),
 )
 """Batch, heads, sequence, head width."""
+KINDS = ("causal", "documents", "window", "both ways", "padded", "dropout", "one token")
+WINDOW = 128
+DROPOUT = 0.1
 
-Kernel = Callable[[Tensor, Tensor, Tensor, Mask], Tensor]
+Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,34 @@ class Contest:
     dtype: torch.dtype
     learns: bool
     """Whether the backward pass is run too."""
-    mask: Mask
+    kind: str
 
     def inputs(self) -> list[Tensor]:
         """Queries, keys and values; the same numbers each time."""
         generator = torch.Generator().manual_seed(0)
         drawn = [torch.randn(self.shape, generator=generator) for _ in range(3)]
+        drawn[0] = drawn[0][:, :, -self.n_query :]
         return [part.to(self.dtype).requires_grad_(self.learns) for part in drawn]
+
+    @property
+    def n_query(self) -> int:
+        return 1 if self.kind == "one token" else self.shape[2]
+
+    @property
+    def dropout(self) -> float:
+        return DROPOUT if self.kind == "dropout" else 0.0
+
+    def mask(self) -> Mask:
+        """Two documents meet in the middle of each row; every other row has a last quarter of padding."""
+        batch, _, seq, _ = self.shape
+        place = torch.arange(seq).expand(batch, seq)
+        odd = torch.arange(batch)[:, None] % 2
+        return {
+            "documents": Mask(documents=(place >= seq // 2).long()),
+            "window": Mask(window=WINDOW),
+            "both ways": Mask(causal=False),
+            "padded": Mask(causal=False, padding=place < seq - odd * (seq // 4)),
+        }.get(self.kind, Mask())
 
     def case(self) -> Case:
         """What the rule is asked."""
@@ -63,18 +87,19 @@ class Contest:
             device="cpu",
             dtype=self.dtype,
             learning=self.learns,
-            mask=self.mask,
-            n_query=seq,
+            mask=self.mask(),
+            n_query=self.n_query,
             n_key=seq,
             head_dim=width,
+            dropping=self.dropout > 0,
         )
 
 
 def main() -> None:
     """Run every contest and print a line for each."""
     parser = argparse.ArgumentParser(description="Time attention by products against the fused kernel.")
+    parser.add_argument("--kind", choices=KINDS, default="causal", help="what is asked")
     parser.add_argument("--rounds", type=int, default=15, help="how often each kernel runs")
-    parser.add_argument("--documents", action="store_true", help="two documents in each row")
     parser.add_argument("--memory", choices=("kept", "returned"), default="kept", help="once it is freed")
     options = parser.parse_args()
     if options.memory == "kept":
@@ -83,67 +108,66 @@ def main() -> None:
         f"{'shape':17} {'type':9} {'pass':17} {'products ms':>11} {'fused ms':>9} "
         f"{'times':>6} {'at best':>7}  {'rule takes':10} faster"
     )
-    for contest in contests(options.documents):
-        compare(contest)
+    for contest in contests(options.kind):
         run(contest, options.rounds)
 
 
-def contests(documents: bool) -> Iterator[Contest]:
-    """All shapes, in both precisions, learning and not."""
+def contests(kind: str) -> Iterator[Contest]:
+    """All shapes, in both precisions, learning and not; one token alone is never learned from."""
     for dtype in (torch.bfloat16, torch.float32):
         for learns in (True, False):
+            if learns and kind == "one token":
+                continue
             for shape in SHAPES:
-                yield Contest(shape, dtype, learns, two_documents(shape) if documents else Mask())
+                yield Contest(shape, dtype, learns, kind)
 
 
-def two_documents(shape: tuple[int, int, int, int]) -> Mask:
-    """Causal, with a border between two documents in the middle of each row."""
-    batch, _, seq, _ = shape
-    return Mask(documents=(torch.arange(seq) >= seq // 2).long().expand(batch, seq))
+def kernels(contest: Contest, dropout: float) -> tuple[Kernel, Kernel]:
+    """Products and the fused kernel for a contest, masks spelt out on the way as `attend` does it."""
+    mask = contest.mask()
+    plain = mask.is_plain(contest.n_query, contest.shape[2])
 
+    def products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return attend_by_products(q, k, v, mask, dropout=dropout)
 
-def products(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
-    """Ours."""
-    return attend_by_products(q, k, v, mask)
+    def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return attend_fused(q, k, v, mask, causal=plain, dropout=dropout)
 
-
-def fused(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
-    """PyTorch's, without a mask tensor where the mask is plainly causal."""
-    return attend_fused(q, k, v, mask, causal=mask.is_plain(q.size(-2), k.size(-2)))
-
-
-def compare(contest: Contest) -> None:
-    """Both kernels mean the same."""
-    q, k, v = contest.inputs()
-    tolerance = 1e-5 if contest.dtype == torch.float32 else 2e-2
-    torch.testing.assert_close(
-        products(q, k, v, contest.mask), fused(q, k, v, contest.mask), atol=tolerance, rtol=tolerance
-    )
+    return products, fused
 
 
 def run(contest: Contest, rounds: int) -> None:
-    """Run both kernels in turn and print the line."""
-    q, k, v = contest.inputs()
-    direction = torch.randn(contest.shape, generator=torch.Generator().manual_seed(1)).to(contest.dtype)
+    """Compare what both kernels compute, run them in turn and print the line."""
+    inputs = contest.inputs()
+    tolerance = 1e-5 if contest.dtype == torch.float32 else 2e-2
+    ours, theirs = (kernel(*inputs) for kernel in kernels(contest, 0.0))
+    torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=tolerance)
+    direction = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1)).to(contest.dtype)
 
     def once(kernel: Kernel) -> float:
         def work() -> None:
-            mixed = kernel(q, k, v, contest.mask)
+            mixed = kernel(*inputs)
             if contest.learns:
-                torch.autograd.grad(mixed, (q, k, v), direction)
+                torch.autograd.grad(mixed, inputs, direction)
 
         return seconds(work)
 
+    products, fused = kernels(contest, contest.dropout)
     both = [lambda: once(products), lambda: once(fused)]
     in_turn(both, 2)  # not counted
-    ours, peer = in_turn(both, rounds)
+    own, peer = in_turn(both, rounds)
+    report(contest, own, peer)
+
+
+def report(contest: Contest, ours: list[float], peer: list[float]) -> None:
+    """Print the line of a contest, from the seconds of products and of the fused kernel."""
     times = times_faster(ours, peer)
     choice = choose_kernel(contest.case()).partition(",")[0]
     faster = "products" if times > 1 else "fused"
     print(
         f"{contest.shape!s:17} {str(contest.dtype).removeprefix('torch.'):9} "
         f"{'forward, backward' if contest.learns else 'forward':17} "
-        f"{1e3 * median(ours):11.1f} {1e3 * median(peer):9.1f} "
+        f"{1e3 * median(ours):11.2f} {1e3 * median(peer):9.2f} "
         f"{times:6.2f} {at_best(ours, peer):7.2f}  {choice:10} {faster}",
         flush=True,
     )

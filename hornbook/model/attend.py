@@ -28,11 +28,11 @@ Kernel = Literal["fused, causal", "fused, open", "fused, masked", "products", "f
 """The fused one by what it is told of the mask: nothing but "causal", nothing at all, or a dense tensor."""
 STRIP = 256
 """How many queries products do at a time."""
-ASKED_UP_TO = 1024
-"""Most keys that products let a query ask, on average."""
+ASKED_UP_TO = 2048
+"""Most keys that products let a query ask, on average; it grows no better with more."""
 KEPT_UP_TO = 2048
 """Most bytes of weights that they keep for a query and a head until the backward pass, on average."""
-ALONE_FROM = 256
+ALONE_FROM = 128
 """Least keys for which a single query takes them."""
 
 
