@@ -29,7 +29,7 @@ Kernel = Literal["fused, causal", "fused, open", "fused, masked", "products", "f
 STRIP = 256
 """How many queries products do at a time."""
 ASKED_UP_TO = 2048
-"""Most keys that products let a query ask, on average; it grows no better with more."""
+"""Most keys that products let a query ask, on average: as far as they were measured."""
 KEPT_UP_TO = 2048
 """Most bytes of weights that they keep for a query and a head until the backward pass, on average."""
 ALONE_FROM = 128
