@@ -16,8 +16,8 @@ from hornbook.model.cache import BlockCache, CrossCache, LayerCache, SlidingCach
 from hornbook.model.context import BlockContext
 from hornbook.model.mask import Mask
 from hornbook.model.norm import build_norm
-from hornbook.model.part_config import AttentionConfig, BiasConfig, RelativeContentConfig, RotaryConfig
-from hornbook.model.position import Rotary
+from hornbook.model.part_config import AttentionConfig, BiasConfig, RelativeContentConfig
+from hornbook.model.position import turned
 from hornbook.model.shortcuts import ValueEmbedding
 
 Heads = Float[Tensor, "batch heads seq head_dim"]
@@ -40,7 +40,6 @@ class Attention(nn.Module):
         self.norm_each_head = config.qk_norm_over == "head"
         self.q_norm = build_norm(config.qk_norm, head_dim if self.norm_each_head else self.q.out_features)
         self.k_norm = build_norm(config.qk_norm, head_dim if self.norm_each_head else self.k.out_features)
-        self.rotary = Rotary(config.position, head_dim) if isinstance(config.position, RotaryConfig) else None
         extra = config.value_embedding
         self.value_embedding = (
             None if extra is None else ValueEmbedding(extra, vocab_size, n_kv_heads, head_dim)
@@ -52,8 +51,8 @@ class Attention(nn.Module):
         self, x: Float[Tensor, "batch seq d_model"], context: BlockContext, cache: BlockCache | None = None
     ) -> Float[Tensor, "batch seq d_model"]:
         q, k, v = self._queries(x), self._keys(x), self._values(x, context)
-        if self.rotary is not None:
-            q, k = self.rotary(q, context.positions), self.rotary(k, context.positions)
+        if context.turn is not None:
+            q, k = turned(q, context.turn), turned(k, context.turn)
         mask, bias = self._sight(context.mask), context.bias if self.takes_bias else None
         if cache is not None:
             k, v = cache.own.put(k, v)

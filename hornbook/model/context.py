@@ -1,4 +1,4 @@
-"""What a block is given beside its input: the same for all blocks of one forward pass."""
+"""What a block is given beside its input."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hornbook.model.flex import Tiles
 from hornbook.model.mask import Mask
+from hornbook.model.position import Turn
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,10 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockContext:
-    """What attention needs to know of its surroundings."""
+    """What attention needs to know of its surroundings.
+
+    It is the same for all blocks of one pass but for the turn and the tiles, which a stack puts in for each.
+    """
 
     mask: Mask
     """What may be seen."""
@@ -31,6 +35,8 @@ class BlockContext:
     """The same for a second stream of queries, whose vectors follow the text's own; None: there is none."""
     positions: Int[Tensor, "*batch seq"]
     """The place of each token in its text."""
+    turn: Turn | None = None
+    """By what the layer turns its queries and keys; None: it does not."""
     bias: Float[Tensor, "1 heads query key"] | None = None
     """What is added to the scores of layers that take a bias."""
     tokens: Int[Tensor, "batch seq"]

@@ -3,14 +3,15 @@
 Learned and sinusoidal ones are vectors added to the embeddings (`embedding.py`). Rotary ones turn queries
 and keys: each pair of numbers in a head is a point in a plane, turned as the position grows. Number i of the
 first half is paired with number i of the second half (the half-split layout); other layouts are undone at
-import. The angles are computed where they are used, so the module holds no state and works for any
-position. Biases are added to the scores: ALiBi lowers them by distance, a relative bias is learned. They are
-the same for all layers, so that a stack computes them once.
+import. A stack computes the angles once in a pass, for any positions, and its layers turn by them. Biases
+are added to the scores: ALiBi lowers them by distance, a relative bias is learned. They are the same for all
+layers, so that a stack computes them once.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -28,25 +29,29 @@ from hornbook.model.part_config import (
 )
 
 
-class Rotary(nn.Module):
+class Turn(NamedTuple):
+    """What turns the first `width` numbers of a head, at every position."""
+
+    cos: Float[Tensor, "*batch seq width"]
+    """By what a number is multiplied."""
+    sin: Float[Tensor, "*batch seq width"]
+    """By what the other number of its pair is, before it is added: the sine, negative in the first half."""
+
+
+class Rotary:
     """Turns pair i of a head by position * theta^(-2i / width) (Su et al. 2021, equation 34)."""
 
     def __init__(self, config: RotaryConfig, head_dim: int) -> None:
-        super().__init__()
         self.theta = config.theta
         self.width = config.width or head_dim
         self.scaling = config.scaling
         self.gain = _gain(config.scaling)
 
-    def forward(
-        self, x: Float[Tensor, "batch heads seq head_dim"], positions: Int[Tensor, "*batch seq"]
-    ) -> Float[Tensor, "batch heads seq head_dim"]:
+    def __call__(self, positions: Int[Tensor, "*batch seq"]) -> Turn:
+        """The turn at each position, of one row for all of a batch or of one for each."""
         angle = positions[..., None] * self.frequencies(positions)
-        # One row of positions for all of the batch, or one for each.
-        cos, sin = (self.gain * turn.to(x.dtype).unsqueeze(-3) for turn in (angle.cos(), angle.sin()))
-        first, second = x[..., : self.width].chunk(2, dim=-1)
-        turned = (first * cos - second * sin, second * cos + first * sin)
-        return torch.cat((*turned, x[..., self.width :]), dim=-1)
+        cos, sin = self.gain * angle.cos(), self.gain * angle.sin()
+        return Turn(torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1))
 
     def frequencies(self, positions: Int[Tensor, "*batch seq"]) -> Float[Tensor, " pairs"]:
         """How far each pair is turned from one position to the next, in radians."""
@@ -77,6 +82,17 @@ class Rotary(nn.Module):
     def _pair_that_turns(self, turns: float, seq_len: int) -> float:
         """The number of the pair that turns so often within a sequence, a fraction."""
         return self.width * math.log(seq_len / (turns * 2 * math.pi)) / (2 * math.log(self.theta))
+
+
+def turned(
+    x: Float[Tensor, "batch heads seq head_dim"], turn: Turn
+) -> Float[Tensor, "batch heads seq head_dim"]:
+    """Queries or keys with their first numbers turned; the numbers after those stay."""
+    width = turn.cos.size(-1)
+    cos, sin = (factor.to(x.dtype).unsqueeze(-3) for factor in turn)
+    first = x[..., :width]
+    first = torch.addcmul(first * cos, first.roll(width // 2, dims=-1), sin)
+    return first if width == x.size(-1) else torch.cat((first, x[..., width:]), dim=-1)
 
 
 def _blended(

@@ -5,6 +5,8 @@ A shape (`models.py`, `encoders.py`, `seq2seq.py`) puts its head on a `Stack` an
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -17,8 +19,8 @@ from hornbook.model.context import BlockContext, Memory
 from hornbook.model.embedding import Embedding
 from hornbook.model.mask import Mask
 from hornbook.model.norm import build_norm
-from hornbook.model.part_config import BiasConfig
-from hornbook.model.position import build_bias
+from hornbook.model.part_config import BiasConfig, RotaryConfig
+from hornbook.model.position import Rotary, build_bias
 from hornbook.model.tiling import in_tiles
 
 
@@ -34,6 +36,13 @@ class Stack(nn.Module):
         self.position_bias = None
         if biased is not None and isinstance(biased.position, BiasConfig):
             self.position_bias = build_bias(biased.position, biased.n_heads)
+        turns = [(kind.attention.position, config.width_of_heads(kind.attention)) for kind in kinds]
+        distinct = list(dict.fromkeys(turns))
+        self.rotaries = [
+            Rotary(position, width) if isinstance(position, RotaryConfig) else None
+            for position, width in distinct
+        ]
+        self.turned_by = [distinct.index(turn) for turn in turns]
         self.compares_segments = config.compares_segments
         self.blocks = nn.ModuleList(Block(kind, config) for kind in kinds)
         self.final_norm = build_norm(config.final_norm, config.d_model)
@@ -76,9 +85,10 @@ class Stack(nn.Module):
         self, x: Float[Tensor, "batch seq d_model"], context: BlockContext, cache: KVCache | None = None
     ) -> Float[Tensor, "batch seq d_model"]:
         """The blocks and the norm after them."""
-        contexts = [context] * len(self.layers)
+        turns = [None if rotary is None else rotary(context.positions) for rotary in self.rotaries]
+        contexts = [replace(context, turn=turns[which]) for which in self.turned_by]
         if cache is None and torch.compiler.is_dynamo_compiling():
-            contexts = in_tiles(context, self.layers, x)
+            contexts = in_tiles(contexts, self.layers, x)
         for i, block in enumerate(self.layers):
             x = block(x, contexts[i], None if cache is None else cache.blocks[i])
         return self.final_norm(x)

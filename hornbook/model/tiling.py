@@ -20,9 +20,9 @@ from hornbook.model.flex import Tiles, tiles_of
 
 
 def in_tiles(
-    context: BlockContext, layers: Sequence[Block], x: Float[Tensor, "batch seq d_model"]
+    contexts: Sequence[BlockContext], layers: Sequence[Block], x: Float[Tensor, "batch seq d_model"]
 ) -> list[BlockContext]:
-    """The context of each block for the input `x`, with masks in tiles where kernels are made for them."""
+    """The contexts of all blocks for the input `x`, with masks in tiles where kernels are made for them."""
     own, across = Shared(x.device), Shared(x.device)
     n = x.size(1)
     asked = Case(
@@ -30,12 +30,12 @@ def in_tiles(
         dtype=x.dtype,
         learning=x.requires_grad,
         compiled=True,
-        mask=context.mask,
+        mask=contexts[0].mask,
         n_query=n,
         n_key=n,
     )
-    contexts = []
-    for block in layers:
+    tiled = []
+    for block, context in zip(layers, contexts, strict=True):
         tiles = memory_tiles = None
         if context.query_mask is None:
             tiles = own.tiles(block.attention.layer.case(asked))
@@ -43,8 +43,8 @@ def in_tiles(
             n_key, mask = context.memory.features.size(1), context.memory.mask
             read = replace(asked, n_key=n_key, mask=mask.read_by(context.mask.documents))
             memory_tiles = across.tiles(block.cross_attention.layer.case(read))
-        contexts.append(replace(context, tiles=tiles, memory_tiles=memory_tiles))
-    return contexts
+        tiled.append(replace(context, tiles=tiles, memory_tiles=memory_tiles))
+    return tiled
 
 
 class Shared:
