@@ -29,7 +29,7 @@ from pairs import at_best, in_turn, peak_mib, seconds, times_faster
 # torch is imported in the processes of the contenders only: a process counts the memory of the one it was
 # started from into its own peak.
 if TYPE_CHECKING:
-    from hornbook.data.loader import Batch
+    from hornbook.data.batch import Batch
     from hornbook.train.config import RunConfig
 
 WARM_UPS = 2
@@ -190,7 +190,7 @@ def recipe(size: int) -> tuple[RunConfig, Batch]:
     """The quickstart's configuration and a batch of its size, of random tokens."""
     import torch
 
-    from hornbook.data.loader import Batch
+    from hornbook.data.batch import Batch
     from hornbook.recipes.shapes import quickstart
 
     config = quickstart(size)

@@ -7,57 +7,47 @@ shifts the cuts and draws the windows in a new order, from a random stream of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hornbook.base.errors import TextError
 from hornbook.base.randomness import stream
+from hornbook.data.batch import IGNORED, Batch, Collate, Rows, next_tokens
 from hornbook.data.shards import TokenShards
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Sequences for one forward pass; each target is the token that follows."""
+@runtime_checkable
+class Loader(Protocol):
+    """What gives a run its batches."""
 
-    tokens: Int[Tensor, "batch seq"]
-    """Token ids."""
-    targets: Int[Tensor, "batch seq"]
-    """The ids one place to the right; IGNORED where nothing is to be predicted."""
-    documents: Int[Tensor, "batch seq"] | None = None
-    """Number of the document each token belongs to; None: all one."""
+    @property
+    def steps_per_epoch(self) -> float:
+        """How many steps go once through the text."""
 
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-        documents = None if self.documents is None else self.documents.to(device)
-        return Batch(self.tokens.to(device), self.targets.to(device), documents)
-
-    def split(self, size: int) -> Iterator[Batch]:
-        """Cut the batch into micro-batches of at most `size` sequences."""
-        for start in range(0, len(self.tokens), size):
-            rows = slice(start, start + size)
-            documents = None if self.documents is None else self.documents[rows]
-            yield Batch(self.tokens[rows], self.targets[rows], documents)
-
-
-IGNORED = -100
-"""The target that counts for nothing, as torch's cross_entropy has it."""
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted from 0: the same for the same step, whatever was asked before."""
 
 
 class WindowLoader:
     """Shuffled windows over token shards, addressed by step."""
 
     def __init__(
-        self, shards: TokenShards, *, seq_len: int, batch_size: int, seed: int, document_mask: bool
+        self,
+        shards: TokenShards,
+        *,
+        seq_len: int,
+        batch_size: int,
+        seed: int,
+        document_mask: bool,
+        collate: Collate = next_tokens,
     ) -> None:
         self.shards, self.seq_len, self.batch_size, self.seed = shards, seq_len, batch_size, seed
-        self.document_mask = document_mask
+        self.document_mask, self.collate = document_mask, collate
         # One window is given up so that every epoch can shift its cuts by up to seq_len - 1 tokens.
         self.n_windows = (len(shards) - 1) // seq_len - 1
         if self.n_windows < batch_size:
@@ -77,7 +67,8 @@ class WindowLoader:
         """The batch of a step, counted from 0."""
         first = step * self.batch_size
         starts = [self._start(i) for i in range(first, first + self.batch_size)]
-        return make_batch(self.shards, starts, self.seq_len, self.document_mask)
+        rows = read_rows(self.shards, starts, self.seq_len, self.document_mask)
+        return self.collate(rows, stream(self.seed, "objective", step))
 
     def _start(self, number: int) -> int:
         """Where window `number`, counted through all epochs, begins."""
@@ -90,16 +81,12 @@ class WindowLoader:
         return int(generator.integers(self.seq_len)), generator.permutation(self.n_windows)
 
 
-def make_batch(shards: TokenShards, starts: list[int], seq_len: int, document_mask: bool) -> Batch:
-    """Windows that begin at the given places of the token stream."""
-    rows = np.stack([shards.read(start, start + seq_len + 1) for start in starts])
-    documents = None
-    if document_mask:
-        numbers = np.stack([shards.document_numbers(start, start + seq_len) for start in starts])
-        if (numbers != numbers[:, :1]).any():
-            documents = torch.from_numpy(numbers)
-    windows = torch.from_numpy(rows)
-    return Batch(windows[:, :-1], windows[:, 1:], documents)
+def read_rows(shards: TokenShards, starts: Sequence[int], seq_len: int, document_mask: bool) -> Rows:
+    """Windows that begin at the given places of the token stream; without the mask all are one document."""
+    tokens = np.stack([shards.read(start, start + seq_len + 1) for start in starts])
+    if not document_mask:
+        return Rows(tokens)
+    return Rows(tokens, np.stack([shards.document_numbers(start, start + seq_len + 1) for start in starts]))
 
 
 def held_out_batches(shards: TokenShards, *, seq_len: int, batch_size: int, overlap: int) -> Iterator[Batch]:

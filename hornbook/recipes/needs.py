@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hornbook.data.loader import Batch
+from hornbook.data.batch import Batch
 from hornbook.model.cache import KVCache
 from hornbook.model.encoders import Classifier, MaskedLM
 from hornbook.model.mask import Mask

@@ -16,8 +16,10 @@ import torch
 
 from hornbook.base.errors import ConfigError, TextError
 from hornbook.base.progress import Progress, silent
+from hornbook.base.randomness import stream
 from hornbook.checkpoint.folder import RunFolder
-from hornbook.data.loader import Batch, WindowLoader, make_batch
+from hornbook.data.batch import Batch, next_tokens
+from hornbook.data.loader import WindowLoader, read_rows
 from hornbook.data.shards import TokenShards
 from hornbook.generate.text import generate_text
 from hornbook.model.models import CausalLM
@@ -160,7 +162,8 @@ class Fit:
         )
         starts = np.linspace(0, last, n_windows).astype(int).tolist()
         cuts = [starts[i : i + data.batch_size] for i in range(0, n_windows, data.batch_size)]
-        return [make_batch(held_out, cut, data.seq_len, data.document_mask) for cut in cuts]
+        rows = [read_rows(held_out, cut, data.seq_len, data.document_mask) for cut in cuts]
+        return [next_tokens(each, stream(self.config.seed, "validation", i)) for i, each in enumerate(rows)]
 
 
 def _note(info: StepInfo) -> str:

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from hornbook.data.loader import IGNORED, Batch
+from hornbook.data.batch import IGNORED, Batch
 from hornbook.model.mask import Mask
 from hornbook.model.mixture import watched_balance
 from hornbook.model.models import CausalLM

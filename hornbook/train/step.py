@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from hornbook.base.errors import HornbookError
-from hornbook.data.loader import Batch
+from hornbook.data.batch import Batch
 from hornbook.model.models import CausalLM
 from hornbook.train.objectives import Loss, Objective
 from hornbook.train.optimizer import Optimizer

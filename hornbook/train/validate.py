@@ -9,7 +9,7 @@ from math import log
 import torch
 
 from hornbook.base.progress import Progress, silent, tracked
-from hornbook.data.loader import Batch
+from hornbook.data.batch import Batch
 from hornbook.model.models import CausalLM
 from hornbook.train.objectives import Objective
 from hornbook.train.step import autocast

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hornbook.data.batch import Batch, next_tokens
+from hornbook.data.loader import read_rows
 from hornbook.data.shards import TokenShards, write_shards
 
 END = 256
@@ -52,3 +54,8 @@ def counted(*lengths: int) -> list[list[int]]:
     """Documents of these lengths whose ids count up from 1 through all of them, so that none comes twice."""
     ends = np.cumsum(lengths).tolist()
     return [list(range(end - length + 1, end + 1)) for length, end in zip(lengths, ends, strict=True)]
+
+
+def read_batch(shards: TokenShards, starts: Sequence[int], seq_len: int, document_mask: bool) -> Batch:
+    """The language-model batch of windows that begin at given places."""
+    return next_tokens(read_rows(shards, starts, seq_len, document_mask), np.random.default_rng(0))

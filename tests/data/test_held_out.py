@@ -10,7 +10,8 @@ from data.shard_folders import counted, shards_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hornbook.data.loader import IGNORED, Batch, held_out_batches
+from hornbook.data.batch import IGNORED, Batch
+from hornbook.data.loader import held_out_batches
 from hornbook.data.shards import TokenShards
 
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from data.shard_folders import counted, shards_of
+from data.shard_folders import counted, read_batch, shards_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hornbook.base.errors import TextError
 from hornbook.base.randomness import stream
 from hornbook.data import reference
-from hornbook.data.loader import Batch, WindowLoader, make_batch
+from hornbook.data.batch import Batch
+from hornbook.data.loader import WindowLoader
 from hornbook.data.shards import TokenShards
 from hornbook.model.mask import Mask
 
@@ -130,7 +131,7 @@ def test_the_least_text_is_enough_and_one_token_less_is_not(tmp_path: Path) -> N
 def test_the_document_mask_is_the_reference(lengths: list[int], start: int, seq_len: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         lists = counted(*lengths, 9)
-        batch = make_batch(shards_of(lists, Path(folder)), [start], seq_len, document_mask=True)
+        batch = read_batch(shards_of(lists, Path(folder)), [start], seq_len, document_mask=True)
         stream_ids = [i for ids in lists for i in (0, *ids)]
         numbers = reference.document_numbers(stream_ids, end_of_text=0)[start : start + seq_len]
         dense = Mask(documents=batch.documents).dense(seq_len, seq_len, torch.device("cpu"))[0, 0]
@@ -141,16 +142,16 @@ def test_the_document_mask_is_the_reference(lengths: list[int], start: int, seq_
 def test_rows_of_one_document_carry_no_mask(tmp_path: Path) -> None:
     """Attention is faster without; numbers appear as soon as one row holds two documents."""
     shards = shards_of(counted(30, 30), tmp_path)
-    assert make_batch(shards, [0, 8], 8, document_mask=True).documents is None
-    packed = make_batch(shards, [0, 26], 8, document_mask=True)
+    assert read_batch(shards, [0, 8], 8, document_mask=True).documents is None
+    packed = read_batch(shards, [0, 26], 8, document_mask=True)
     assert packed.documents is not None
     assert packed.documents.tolist() == [[0] * 8, [0] * 5 + [1] * 3]
-    assert make_batch(shards, [0, 26], 8, document_mask=False).documents is None
+    assert read_batch(shards, [0, 26], 8, document_mask=False).documents is None
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
 def test_micro_batches_are_the_batch_in_order(tmp_path: Path, size: int) -> None:
-    batch = make_batch(shards_of(counted(9, 30), tmp_path), [0, 3, 6, 8, 20], 5, document_mask=True)
+    batch = read_batch(shards_of(counted(9, 30), tmp_path), [0, 3, 6, 8, 20], 5, document_mask=True)
     pieces = list(batch.split(size))
     assert [len(piece.tokens) for piece in pieces[:-1]] == [size] * (len(pieces) - 1)
     for field in ("tokens", "targets", "documents"):

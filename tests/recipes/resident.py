@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from hornbook.data.loader import Batch
+from hornbook.data.batch import Batch
 from hornbook.model.models import CausalLM
 from hornbook.parallel.recompute import recompute
 from hornbook.recipes.shapes import resolve

@@ -8,7 +8,8 @@ import torch
 from data.shard_folders import ByteTokenizer
 from model.small_models import block, model_config
 
-from hornbook.data.loader import IGNORED, Batch, WindowLoader
+from hornbook.data.batch import IGNORED, Batch
+from hornbook.data.loader import WindowLoader
 from hornbook.data.shards import TokenShards, write_shards
 from hornbook.model.config import ModelConfig
 from hornbook.model.models import CausalLM

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from train.small_runs import OPTIMIZERS, optimizer_for, random_batch
 
-from hornbook.data.loader import IGNORED, Batch
+from hornbook.data.batch import IGNORED, Batch
 from hornbook.model import mixture_reference
 from hornbook.model.mask import Mask
 from hornbook.model.mixture import balance_loss

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from data.shard_folders import shards_of
+from data.shard_folders import read_batch, shards_of
 from model.small_models import CONFIGS, block, model_config, scrambled
 from train.small_runs import random_batch
 
-from hornbook.data.loader import IGNORED, Batch, held_out_batches, make_batch
+from hornbook.data.batch import IGNORED, Batch
+from hornbook.data.loader import held_out_batches
 from hornbook.data.shards import TokenShards, write_shards
 from hornbook.model.mask import Mask
 from hornbook.tokenizer import Tokenizer
@@ -149,7 +150,7 @@ def test_a_prediction_does_not_see_its_target() -> None:
 def test_the_end_of_a_document_is_predicted(tmp_path: Path) -> None:
     """In training the token that ends a text is a target: a model that never sees it never stops."""
     shards = shards_of([[1, 2], [3, 4, 5]], tmp_path)
-    batch = make_batch(shards, [0], 6, document_mask=True)
+    batch = read_batch(shards, [0], 6, document_mask=True)
     assert batch.tokens.tolist() == [[0, 1, 2, 0, 3, 4]]
     assert batch.targets.tolist() == [[1, 2, 0, 3, 4, 5]]
     assert batch.documents is not None

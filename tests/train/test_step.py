@@ -11,7 +11,7 @@ from torch import Tensor
 from train.small_runs import OPTIMIZERS, optimizer_for, random_batch
 
 from hornbook.base.errors import HornbookError
-from hornbook.data.loader import IGNORED, Batch
+from hornbook.data.batch import IGNORED, Batch
 from hornbook.model.config import EmbeddingConfig, HeadConfig, ModelConfig
 from hornbook.model.mask import Mask
 from hornbook.model.models import CausalLM
