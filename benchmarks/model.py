@@ -86,7 +86,9 @@ LLAMA: dict[str, Any] = {
     "max_position_embeddings": 1024,
     "tie_word_embeddings": True,
 }
+TINY_GPT2 = SMALL_GPT2 | {"n_embd": 256, "n_layer": 4, "n_head": 4}
 SHAPES = {
+    "gpt2-4M": Shape("gpt2", TINY_GPT2 | NO_DROPOUT, 16, 256),
     "gpt2-10M": Shape("gpt2", SMALL_GPT2 | NO_DROPOUT, 8, 256),
     "llama-10M": Shape("llama", SMALL_LLAMA, 8, 256),
     "gpt2-124M": Shape("gpt2", NO_DROPOUT, 2, 512),

@@ -90,14 +90,16 @@ def main() -> None:
 
 def contest(contenders: Sequence[Contender], rounds: int) -> list[list[Measured]]:
     """Let each contender make a step in turn; return what was measured, without the warm-ups."""
-    with running(contenders) as steps:
+    with running(contenders, serve) as steps:
         in_turn(steps, WARM_UPS)
         return in_turn(steps, rounds)
 
 
 @contextmanager
-def running(contenders: Sequence[Contender]) -> Iterator[list[Callable[[], Measured]]]:
-    """Start a process for each contender; yields one function each that orders a step."""
+def running(
+    contenders: Sequence[Any], serve: Callable[[Any, Connection], None]
+) -> Iterator[list[Callable[[], Measured]]]:
+    """Start a process for each contender, living by `serve`; yields one function each that orders a step."""
     context = multiprocessing.get_context("spawn")
     ends: list[Connection] = []
     processes = []
@@ -148,7 +150,7 @@ def hornbook_step(contender: Contender) -> Callable[[], object]:
     from hornbook.model.models import CausalLM
     from hornbook.train.config import AdamWConfig, MuonConfig
     from hornbook.train.device import PRECISIONS
-    from hornbook.train.objectives import next_token
+    from hornbook.train.objectives import predict_tokens
     from hornbook.train.optimizer import Optimizer
     from hornbook.train.step import train_step
 
@@ -157,7 +159,7 @@ def hornbook_step(contender: Contender) -> Callable[[], object]:
     rule = MuonConfig() if contender.optimizer == "muon" else AdamWConfig(learning_rate=LEARNING_RATE)
     model = CausalLM(config.model, seed=0).train()
     optimizer = Optimizer(model, rule, precision)
-    objective = next_token(torch.ones(config.model.vocab_size, dtype=torch.long))
+    objective = predict_tokens(torch.ones(config.model.vocab_size, dtype=torch.long))
     return partial(
         train_step, model, batch, objective, optimizer, learning_rate_share=1.0, precision=precision
     )
@@ -230,12 +232,12 @@ def compare(size: int, answers: Connection) -> None:
     import torch
 
     from hornbook.model.models import CausalLM
-    from hornbook.train.objectives import next_token
+    from hornbook.train.objectives import predict_tokens
 
     config, batch = recipe(size)
     theirs, ours = qwen3(config), CausalLM(config.model)
     ours.load_state_dict(as_ours(theirs.state_dict()))
-    objective = next_token(torch.ones(config.model.vocab_size, dtype=torch.long))
+    objective = predict_tokens(torch.ones(config.model.vocab_size, dtype=torch.long))
     with torch.no_grad():
         total, weight, _ = objective(ours, batch)
         wanted = theirs(input_ids=batch.tokens, labels=batch.targets, shift_labels=batch.targets).loss

@@ -18,11 +18,11 @@ from recipes.tiny_runs import ROOT, home, hornbook
 
 from hornbook.cli.main import app
 
-DOCUMENTS = ("README.md", "docs/tokenizer.md", "docs/families.md")
+DOCUMENTS = ("README.md", "docs/tokenizer.md", "docs/families.md", "docs/data.md")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 FOLDER = "runs/quickstart"
 TEXTS = "my-texts/"
-CHEAP = {"generate", "chat", "show", "tokenizer", "export", "import"}
+CHEAP = {"generate", "chat", "show", "tokenizer", "tokenize", "export", "import"}
 OTHER_PROGRAMS = {"python", "python3", "pip", "ruff", "mypy", "pytest", "git", "cd", "source", "open"}
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS)

@@ -31,6 +31,10 @@ class Interrupted(HornbookError):
     """Work was stopped from outside, by a signal or by the system; what it had saved is whole."""
 
 
+class DivergedError(HornbookError):
+    """Training broke down: its loss is not a number any more."""
+
+
 class MissingPackageError(HornbookError):
     """An optional package that the called function needs is not installed."""
 

@@ -4,7 +4,7 @@
     tokenizer.json         the tokenizer, in Hugging Face's format
     tokenizer_config.json  the roles of its special tokens, and its chat template
     model.safetensors      the weights
-    training/state.safetensors   weights, optimizer memory and step of the last save, to resume from
+    training/              saves to resume from: weights, optimizer memory and step in one file each
     metrics.jsonl          one line for each measurement: the source of every plot
     results.json           the final evaluation and samples
     run.json               versions, machine, seed, status
@@ -12,22 +12,26 @@
     report.html            all of the above, to look at
     data/                  the run's own corpus and token shards
 
-Everything is written whole or not at all. `training/state.safetensors` is one file, so weights and
-optimizer can never be of different steps.
+Everything is written whole or not at all. A save is one file, so weights and optimizer can never be of
+different steps.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from hornbook.base.errors import RunFolderError
 from hornbook.base.files import read_json, sha256, write_json, write_text
+from hornbook.base.lock import alone_in
+from hornbook.checkpoint.saves import Save, Saves
 from hornbook.checkpoint.tensors import load_tensors, load_weights, save_tensors
 from hornbook.model.shape_config import AnyConfig
 from hornbook.model.shapes import AnyModel, build_model
@@ -43,7 +47,7 @@ class RunFolder:
         self.path = Path(path)
         self.config_path = self.path / "config.json"
         self.weights_path = self.path / "model.safetensors"
-        self.training_path = self.path / "training" / "state.safetensors"
+        self.saves = Saves(self.path / "training")
         self.metrics_path = self.path / "metrics.jsonl"
         self._run_path = self.path / "run.json"
 
@@ -82,7 +86,8 @@ class RunFolder:
                 f"{self.path} exists already and is not a run folder; it stays as it is, choose another --out"
             )
         if self.exists and overwrite:
-            moved = self._move_aside()
+            with self.held():
+                moved = self._move_aside()
         elif self.exists and not resume:
             raise RunFolderError(
                 f"{self.path} exists already: continue it with --resume, start over with --overwrite "
@@ -95,6 +100,17 @@ class RunFolder:
                 f"{self.path} cannot be made ({error.strerror}); choose another --out"
             ) from None
         return moved
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training in this folder meanwhile; one that does already is an error."""
+        with alone_in(self.path) as alone:
+            if not alone:
+                raise RunFolderError(
+                    f"another process is training in {self.path}; wait until it has ended, or choose another "
+                    "--out"
+                )
+            yield
 
     @property
     def _is_run(self) -> bool:
@@ -133,39 +149,34 @@ class RunFolder:
         """SHA-256 of the tokenizer's file; token shards are tied to it."""
         return sha256((self.path / "tokenizer.json").read_bytes())
 
-    def read_model(self, config: AnyConfig) -> AnyModel:
-        """A model of that configuration with the weights of model.safetensors, on the CPU in float32."""
-        trained = self.imported_from is None
-        advice = "continue the run with --resume to write it again" if trained else "import it again"
-        tensors, _ = load_tensors(self.weights_path, advice)
+    def read_model(self, config: AnyConfig, step: int | None = None) -> AnyModel:
+        """A model of that configuration, on the CPU in float32: the finished one, or that of a save."""
         model = build_model(config)
-        load_weights(model, tensors, self.weights_path)
+        if step is None:
+            trained = self.imported_from is None
+            advice = "continue the run with --resume to write it again" if trained else "import it again"
+            load_weights(model, load_tensors(self.weights_path, advice)[0], self.weights_path)
+        else:
+            save = self._save_of(step)
+            load_weights(model, save.weights(), save.path)
         return model
+
+    def _save_of(self, step: int) -> Save:
+        """The save of a step, which must be there."""
+        steps = self.saves.steps()
+        if step not in steps:
+            there = f"saves of step {', '.join(map(str, steps))}" if steps else "no saves"
+            raise RunFolderError(f"{self.path} has no save of step {step}; there are {there}")
+        return self.saves.read(step)
 
     def save_model(self, model: nn.Module, step: int) -> None:
         """Write the weights."""
         facts = {"format": str(FORMAT), "step": str(step)}
         save_tensors(self.weights_path, dict(model.named_parameters()), facts)
 
-    def save_training(
-        self, model: nn.Module, optimizer_state: Mapping[str, Tensor], facts: Mapping[str, int | float]
-    ) -> None:
-        """Write everything a resumed run needs, as one file."""
-        self.training_path.parent.mkdir(exist_ok=True)
-        tensors: dict[str, Tensor] = {f"model/{name}": weight for name, weight in model.named_parameters()}
-        tensors |= {f"optimizer/{name}": value for name, value in optimizer_state.items()}
-        save_tensors(self.training_path, tensors, {"format": str(FORMAT), "facts": json.dumps(dict(facts))})
-
-    def load_training(self, model: nn.Module) -> tuple[dict[str, Tensor], dict[str, int | float]]:
-        """Put saved weights into the model; return the optimizer's state and the saved facts."""
-        tensors, facts = load_tensors(self.training_path, "start over with --overwrite")
-        weights = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
-        load_weights(model, weights, self.training_path)
-        state = {k.removeprefix("optimizer/"): v for k, v in tensors.items() if k.startswith("optimizer/")}
-        return state, json.loads(facts["facts"])
-
     def append_metrics(self, **line: Any) -> None:
-        """Add one line to metrics.jsonl."""
+        """Add one line to metrics.jsonl. JSON knows no number that is not finite: null stands for it."""
+        line = {key: None if _not_finite(value) else value for key, value in line.items()}
         with open(self.metrics_path, "a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
@@ -186,11 +197,22 @@ class RunFolder:
         return whole
 
     def forget_metrics_after(self, step: int) -> None:
-        """Drop measurements of steps that a resumed run will take again; what happened (events) stays."""
-        kept = [line for line in self.read_metrics() if line["kind"] == "event" or line["step"] <= step]
+        """Drop the lines of steps that a resumed run will take again.
+
+        What happened to the run from outside stays: events that do not say `what` the run did by itself.
+        """
+        kept = [line for line in self.read_metrics() if _from_outside(line) or line["step"] <= step]
         write_text(self.metrics_path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
 
     def update_run(self, **facts: Any) -> None:
         """Write facts into run.json, keeping what is there."""
         known = read_json(self._run_path) if self._run_path.exists() else {"format": FORMAT}
         write_json(self._run_path, {**known, **facts})
+
+
+def _not_finite(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _from_outside(line: dict[str, Any]) -> bool:
+    return line["kind"] == "event" and "what" not in line

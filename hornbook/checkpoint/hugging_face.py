@@ -29,6 +29,7 @@ from hornbook.model.families.family import (
     Family,
     family_of,
     holders,
+    load_families,
     load_family,
     read_config,
     reason_against,
@@ -130,9 +131,11 @@ def _family_for(config: AnyConfig, name: str | None) -> Family[Any]:
     """The family of a name, or the first that can hold a model."""
     if name is not None:
         family = load_family(name, type(config))
-        if reason := reason_against(family, config):
-            raise ConfigError(f"{name} cannot hold this model: {reason}")
-        return family
+        alike = [each for each in load_families(name) if each.shape is family.shape]
+        found = next((each for each in alike if reason_against(each, config) is None), None)
+        if found is None:
+            raise ConfigError(f"{name} cannot hold this model: {reason_against(family, config)}")
+        return found
     reasons = []
     for family, reason_or_none in holders(config):
         if reason_or_none is None:

@@ -1,4 +1,9 @@
-"""Tensors in files: safetensors, written whole or not at all, with a checksum that is verified on reading."""
+"""Tensors in files: safetensors, written whole or not at all, with a checksum that is verified on reading.
+
+The format is eight bytes that say how long a JSON header is, the header, and the bytes of all tensors. It is
+written here tensor by tensor: the library would put the whole file together in memory first, and hold up
+every other thread meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO, Any
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +22,12 @@ from hornbook.base.files import atomic_write
 
 METADATA = "hornbook"
 """The entry of a file's metadata that holds our facts, as JSON."""
+TYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8",
+    torch.bool: "BOOL",
+}  # fmt: skip
+"""What safetensors calls the types of numbers."""
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
@@ -30,12 +41,33 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     metadata = {METADATA: json.dumps({**facts, "sha256": _checksum(whole, facts)})}
     try:
         with atomic_write(path) as file:
-            file.write(safetensors.torch.save(whole, metadata))
+            _write(file, whole, metadata)
     except OSError as error:
         raise RunFolderError(
             f"{path} could not be saved ({error.strerror}); the previous save is untouched; make room, "
             "then go on from it"
         ) from error
+
+
+def _write(file: IO[bytes], tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write the format, the widest numbers first, so that each lies at a multiple of its width."""
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    place = 0
+    for name in order:
+        tensor = tensors[name]
+        end = place + tensor.numel() * tensor.element_size()
+        header[name] = {
+            "dtype": TYPES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [place, end],
+        }
+        place = end
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for name in order:
+        file.write(_bytes(tensors[name]))
 
 
 def load_tensors(path: Path, advice: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -75,5 +107,10 @@ def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+        digest.update(_bytes(tensor))
     return digest.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor as they lie in memory, without a copy."""
+    return tensor.contiguous().flatten().view(torch.uint8).numpy().data

@@ -217,6 +217,47 @@ def chat(
     )
 
 
+@app.command(
+    epilog=examples(
+        "hornbook tokenize books/ --tokenizer runs/base --out tokens/books",
+        "hornbook tokenize 'web/*.jsonl.zst' --tokenizer runs/base --out tokens/web",
+    )
+)
+def tokenize(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUTS...",
+            help="Text, JSON lines (.jsonl, .gz, .zst), Parquet: files, folders, patterns; corpus folders.",
+        ),
+    ],
+    tokenizer: Annotated[
+        Path,
+        typer.Option(
+            metavar="PATH", help="A run folder, a tokenizer's folder, a tokenizer.json or .tiktoken."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to make, or to go on with.")],
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes; one for each processor if not given."),
+    ] = None,
+    column: Annotated[
+        str, typer.Option(metavar="NAME", help="Where JSON lines and Parquet have the text.")
+    ] = "text",
+    held_out: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Share of the documents kept from training (0.01); a corpus has its own."
+        ),
+    ] = None,
+) -> None:
+    """Turn documents into token shards, once and in parallel; stopped and typed again, it goes on."""
+    from hornbook.cli.tokenize import tokenize_inputs
+
+    tokenize_inputs(inputs, tokenizer, out, workers, column, held_out)
+
+
 @app.command(epilog=examples("hornbook show runs/quickstart", "hornbook show quickstart size=8"))
 def show(
     what: Annotated[str, typer.Argument(metavar="WHAT", help="A run folder, a config.json or a recipe.")],

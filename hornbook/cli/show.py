@@ -40,6 +40,7 @@ def show_config(what: str, overrides: list[str]) -> None:
         )
     needs = Needs(config)
     _show_kernels(lesson, config, needs)
+    _show_groups(lesson, needs)
     _show_learning(lesson, config, needs)
     _show_writing(lesson, config, needs)
     lesson.heading("configuration")
@@ -53,10 +54,23 @@ def _arithmetic(config: RunConfig) -> str:
     return f"{_flops(flops)} {what}, {_flops(3 * flops)} to learn from it"
 
 
+def _show_groups(lesson: Lesson, needs: Needs) -> None:
+    """The optimizer's groups: which weights are updated by which rule, how fast, and what decays."""
+    lesson.heading("optimizer", "peak rates; the schedule says what share of them a step takes")
+    table = Table.grid(padding=(0, 3))
+    table.add_row("weights of", "rule", "tensors", "numbers", "rate", "decay", style="dim")
+    for group in needs.groups():
+        counts = f"{group.tensors:,}", f"{group.parameters:,}"
+        table.add_row(group.role, group.rule, *counts, f"{group.learning_rate:g}", f"{group.weight_decay:g}")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    lesson.table(table)
+
+
 def _show_learning(lesson: Lesson, config: RunConfig, needs: Needs) -> None:
     """The memory of a training step: as configured, with other recomputation, with one row at a time."""
     train, batch_size = config.train, config.data.batch_size
-    own = train.micro_batch_size or batch_size
+    own = train.rows_at_once or batch_size
     ways: list[tuple[int, Recomputation]] = [(own, how) for how in RECOMPUTATIONS]
     ways += [] if own == 1 else [(1, train.recompute)]
     with lesson.bar("counting") as progress:

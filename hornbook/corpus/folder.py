@@ -39,6 +39,11 @@ def read_corpus(out: PathLike, part: Literal["train", "held_out"] = "train") -> 
     return read_shards(Path(out) / part / name for name in names)
 
 
+def is_corpus(path: PathLike) -> bool:
+    """Whether a path is a corpus folder."""
+    return (Path(path) / _LEDGER).is_file() and (Path(path) / PARTS[0]).is_dir()
+
+
 def read_ledger(out: PathLike) -> dict[str, Any]:
     """Return the ledger of a finished corpus folder as the plain data of `ledger.json`."""
     path = Path(out) / _LEDGER

@@ -58,14 +58,21 @@ def read_text(
 
 def bytes_on_disk(inputs: PathLike | Sequence[PathLike], exclude: PathLike | None = None) -> int:
     """Return the size of all files that `read_text` would look into, text or not."""
-    excluded = None if exclude is None else os.path.realpath(exclude)
-    walker = _Reading(Step("measure"), None, excluded, MAX_FILE_BYTES)
-    paths = [path for given in as_list(inputs) for path in _Input.find(given).paths]
     sizes = 0
-    for file in itertools.chain.from_iterable(map(walker._walk, paths)):
+    for file in find_files(inputs, Step("measure"), exclude=exclude):
         with suppress(OSError):  # What cannot be measured cannot be read either, and is booked then.
             sizes += file.stat().st_size
     return sizes
+
+
+def find_files(
+    inputs: PathLike | Sequence[PathLike], step: Step, *, exclude: PathLike | None = None
+) -> Iterator[Path]:
+    """Return all files that `read_text` would look into, in its order; folders left out are booked."""
+    excluded = None if exclude is None else os.path.realpath(exclude)
+    walker = _Reading(step, None, excluded, MAX_FILE_BYTES)
+    paths = [path for given in as_list(inputs) for path in _Input.find(given).paths]
+    return itertools.chain.from_iterable(map(walker._walk, paths))
 
 
 def as_list(inputs: PathLike | Sequence[PathLike]) -> list[PathLike]:

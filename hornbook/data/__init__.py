@@ -1,1 +1,1 @@
-"""Floor 2: everything that makes batches: token shards on disk, windows over them, a loader with a cursor."""
+"""Floor 2: everything that makes batches: token shards, windows, packing, mixtures, loaders with a cursor."""

@@ -1,24 +1,43 @@
 """Batches by number: the loader's whole state is one integer, the step.
 
 `loader.batch(step)` is a pure function: the same step gives the same batch, in any process, today or after a
-crash, so a run resumes by counting on. The token stream is cut into windows of `seq_len`; every epoch
-shifts the cuts and draws the windows in a new order, from a random stream of its own.
+crash, so a run resumes by counting on. A `Source` is what the rows come from: windows, packed documents, or a
+mixture of several texts. Its rows are numbered through all epochs, so a step's rows are those of as many
+numbers as the batch has, and any other way of cutting numbers into steps serves the same rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hornbook.base.errors import TextError
 from hornbook.base.randomness import stream
 from hornbook.data.batch import IGNORED, Batch, Collate, Rows, next_tokens
+from hornbook.data.ramps import Stages, cut
 from hornbook.data.shards import TokenShards
+
+
+@runtime_checkable
+class Source(Protocol):
+    """What rows come from: every row of an epoch once, then every one again in another order."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in an epoch."""
+
+    def describe(self) -> str:
+        """What a person should know before training; empty where there is nothing to say."""
+
+    def rows(self, numbers: Sequence[int]) -> Rows:
+        """The rows of these numbers, counted from 0 through all epochs."""
+
+    def require(self, n_rows: int) -> None:
+        """Raise a `TextError` unless there are as many different rows as a batch wants."""
 
 
 @runtime_checkable
@@ -33,60 +52,56 @@ class Loader(Protocol):
         """The batch of a step, counted from 0: the same for the same step, whatever was asked before."""
 
 
-class WindowLoader:
-    """Shuffled windows over token shards, addressed by step."""
+class SourceLoader:
+    """Batches from a source, addressed by step: of one size, or of sizes that grow in the beginning."""
 
     def __init__(
         self,
-        shards: TokenShards,
+        source: Source,
         *,
-        seq_len: int,
         batch_size: int,
         seed: int,
-        document_mask: bool,
         collate: Collate = next_tokens,
+        batches: Stages | None = None,
+        lengths: Stages | None = None,
     ) -> None:
-        self.shards, self.seq_len, self.batch_size, self.seed = shards, seq_len, batch_size, seed
-        self.document_mask, self.collate = document_mask, collate
-        # One window is given up so that every epoch can shift its cuts by up to seq_len - 1 tokens.
-        self.n_windows = (len(shards) - 1) // seq_len - 1
-        if self.n_windows < batch_size:
-            needed = (batch_size + 1) * seq_len + 1
-            raise TextError(
-                f"the text has {len(shards):,} training tokens, but one batch of {batch_size} sequences of "
-                f"{seq_len} needs {needed:,}; give more text, or a smaller data.batch_size or data.seq_len"
-            )
-        self._order = lru_cache(maxsize=2)(self._shuffle)
+        self.source, self.batch_size, self.seed, self.collate = source, batch_size, seed, collate
+        self.batches, self.lengths = batches or Stages(batch_size, batch_size, 1), lengths
+        source.require(batch_size)
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """How many steps go once through the text, with batches that are whole."""
+        return self.source.n_rows / self.batch_size
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted from 0."""
+        first = self.batches.before(step)
+        rows = self.source.rows(range(first, first + self.batches.size(step)))
+        if self.lengths is not None:
+            rows = cut(rows, self.lengths.size(step))
+        return self.collate(rows, stream(self.seed, "objective", step))
+
+
+class Prefetched:
+    """A loader that makes the next batch in a thread while the model learns from this one."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._ahead: tuple[int, Future[Batch]] | None = None
 
     @property
     def steps_per_epoch(self) -> float:
         """How many steps go once through the text."""
-        return self.n_windows / self.batch_size
+        return self.loader.steps_per_epoch
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step, counted from 0."""
-        first = step * self.batch_size
-        starts = [self._start(i) for i in range(first, first + self.batch_size)]
-        rows = read_rows(self.shards, starts, self.seq_len, self.document_mask)
-        return self.collate(rows, stream(self.seed, "objective", step))
-
-    def _start(self, number: int) -> int:
-        """Where window `number`, counted through all epochs, begins."""
-        epoch, within = divmod(number, self.n_windows)
-        shift, order = self._order(epoch)
-        return shift + int(order[within]) * self.seq_len
-
-    def _shuffle(self, epoch: int) -> tuple[int, NDArray[np.int64]]:
-        generator = stream(self.seed, "data", epoch)
-        return int(generator.integers(self.seq_len)), generator.permutation(self.n_windows)
-
-
-def read_rows(shards: TokenShards, starts: Sequence[int], seq_len: int, document_mask: bool) -> Rows:
-    """Windows that begin at the given places of the token stream; without the mask all are one document."""
-    tokens = np.stack([shards.read(start, start + seq_len + 1) for start in starts])
-    if not document_mask:
-        return Rows(tokens)
-    return Rows(tokens, np.stack([shards.document_numbers(start, start + seq_len + 1) for start in starts]))
+        """The batch of a step; that of the next step is begun."""
+        ahead, self._ahead = self._ahead, None
+        found = ahead[1].result() if ahead is not None and ahead[0] == step else self.loader.batch(step)
+        self._ahead = step + 1, self._thread.submit(self.loader.batch, step + 1)
+        return found
 
 
 def held_out_batches(shards: TokenShards, *, seq_len: int, batch_size: int, overlap: int) -> Iterator[Batch]:

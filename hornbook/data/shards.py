@@ -1,15 +1,23 @@
 """Token shards: tokenized documents on disk, as plain numbers anyone can read.
 
 A folder holds `00000.tokens` (token ids, little-endian uint16, or uint32 for vocabularies above 65,536),
-`00000.offsets` (little-endian uint64: where each document starts in that shard) and so on, and one
-`header.json`, which is written last: a folder with a header is complete. Every document begins with the
-end-of-text token, so that the model learns both how documents begin and where they end.
+`00000.offsets` (little-endian uint64: where each document starts in that shard), `00000.checks`
+(little-endian uint32: the CRC-32 of each 64 KiB of tokens) and so on, and one `header.json`, which is written
+last: a folder with a header is complete. Every document begins with the end-of-text token, so that the model
+learns both how documents begin and where they end.
+
+Opening a folder reads its small files and looks at the sizes of the large ones. A block of tokens is checked
+when it is read for the first time: so a start takes no longer where there is more text, and damage still
+reaches no model.
 """
 
 from __future__ import annotations
 
+import zlib
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -18,12 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hornbook.base.errors import RunFolderError, TextError
-from hornbook.base.files import atomic_write, read_json, sha256, write_json
+from hornbook.base.files import atomic_write, sha256
 from hornbook.base.progress import Progress, silent
+from hornbook.data.header import NAME, Header, ShardRecord, read_header, write_header
 
-FORMAT = 1
 SHARD_TOKENS = 50_000_000
-CHUNK_CHARACTERS = 2_000_000
+BLOCK_BYTES = 1 << 16
+MAPPED_FILES = 256
+"""Most shards whose tokens are mapped at a time: a process may hold so many files open."""
 
 
 @runtime_checkable
@@ -64,130 +74,178 @@ def write_shards(
 
     `fingerprint` names the tokenizer (the SHA-256 of its file); readers refuse shards of another one.
     """
-    if tokenizer.end_of_text is None:
-        raise TextError("the tokenizer has no <|endoftext|> token, which must stand between documents")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "header.json").unlink(missing_ok=True)
-    writer = _Writer(out, np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4"), shard_tokens)
-    n_bytes = 0
+    writer = ShardWriter(out, tokenizer, shard_tokens)
+    (out / NAME).unlink(missing_ok=True)
     for done, text in enumerate(texts, 1):
-        ids = tokenizer.encode_array(text, disallowed_special=())
-        writer.add(np.concatenate(([tokenizer.end_of_text], ids)))
-        n_bytes += len(text.encode("utf-8", errors="replace"))
+        writer.add(text)
         progress(done, None)
     writer.flush()
-    counts = TokenCounts(writer.total("tokens"), writer.total("documents"), n_bytes)
-    header = {
-        "format": FORMAT,
-        "dtype": writer.dtype.str,
-        "vocab_size": tokenizer.vocab_size,
-        "tokenizer": fingerprint,
-        "bytes": n_bytes,
-        "shards": writer.shards,
-    }
-    write_json(out / "header.json", header)
-    return counts
+    write_header(out, header_of(tokenizer, fingerprint, writer.n_bytes, writer.shards))
+    return writer.counts
 
 
-class _Writer:
-    """Collects documents and writes a shard whenever enough tokens have come together."""
+def header_of(tokenizer: Encoder, fingerprint: str, n_bytes: int, shards: Iterable[ShardRecord]) -> Header:
+    """The header of a folder with these shards."""
+    dtype, end = storage(tokenizer)
+    return Header(tokenizer.vocab_size, end, fingerprint, n_bytes, tuple(shards), dtype.str)  # type: ignore[arg-type]
 
-    def __init__(self, out: Path, dtype: np.dtype[Any], shard_tokens: int) -> None:
-        self.out, self.dtype, self.shard_tokens = out, dtype, shard_tokens
-        self.shards: list[dict[str, Any]] = []
-        self.waiting: list[NDArray[Any]] = []
-        self.n_waiting = 0
 
-    def add(self, ids: NDArray[Any]) -> None:
-        self.waiting.append(ids.astype(self.dtype))
-        self.n_waiting += len(ids)
-        if self.n_waiting >= self.shard_tokens:
+def storage(tokenizer: Encoder) -> tuple[np.dtype[Any], int]:
+    """How the ids of a tokenizer are stored, and which one stands between documents; there must be one."""
+    if tokenizer.end_of_text is None:
+        raise TextError("the tokenizer has no <|endoftext|> token, which must stand between documents")
+    return np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4"), tokenizer.end_of_text
+
+
+class ShardWriter:
+    """Tokenizes texts and writes a shard whenever enough tokens have come together.
+
+    The shards are called 00000, 00001 and so on, with `prefix` before that. Who uses it calls `flush` at the
+    end and writes the header.
+    """
+
+    def __init__(
+        self, out: Path, tokenizer: Encoder, shard_tokens: int = SHARD_TOKENS, prefix: str = ""
+    ) -> None:
+        self.out, self.tokenizer, self.shard_tokens, self.prefix = out, tokenizer, shard_tokens, prefix
+        self.dtype, self.end = storage(tokenizer)
+        out.mkdir(parents=True, exist_ok=True)
+        self.shards: list[ShardRecord] = []
+        self.n_bytes = 0
+        self._waiting: list[NDArray[Any]] = []
+        self._n_waiting = 0
+
+    @property
+    def counts(self) -> TokenCounts:
+        """What was written."""
+        tokens, documents = (sum(getattr(s, key) for s in self.shards) for key in ("tokens", "documents"))
+        return TokenCounts(tokens, documents, self.n_bytes)
+
+    def add(self, text: str) -> None:
+        """Add one document."""
+        ids = self.tokenizer.encode_array(text, disallowed_special=())
+        self._waiting.append(np.concatenate(([self.end], ids)).astype(self.dtype))
+        self._n_waiting += len(ids) + 1
+        self.n_bytes += len(text.encode("utf-8", errors="replace"))
+        if self._n_waiting >= self.shard_tokens:
             self.flush()
 
     def flush(self) -> None:
-        if not self.waiting:
+        """Write what waits as a shard."""
+        if not self._waiting:
             return
-        lengths = [len(ids) for ids in self.waiting]
-        offsets = np.cumsum([0, *lengths[:-1]]).astype("<u8")
-        name = f"{len(self.shards):05d}"
-        checksums = {}
-        for suffix, numbers in (("tokens", np.concatenate(self.waiting)), ("offsets", offsets)):
-            data = numbers.tobytes()
-            checksums[suffix] = sha256(data)
+        tokens = np.concatenate(self._waiting)
+        offsets = np.cumsum([0, *map(len, self._waiting[:-1])]).astype("<u8")
+        raw = tokens.view(np.uint8).data
+        checks = np.array(
+            [zlib.crc32(raw[i : i + BLOCK_BYTES]) for i in range(0, len(raw), BLOCK_BYTES)], "<u4"
+        )
+        name = f"{self.prefix}{len(self.shards):05d}"
+        small = {"offsets": offsets.tobytes(), "checks": checks.tobytes()}
+        for suffix, data in {"tokens": raw, **small}.items():
             with atomic_write(self.out / f"{name}.{suffix}") as file:
                 file.write(data)
-        record = {"name": name, "tokens": sum(lengths), "documents": len(lengths), "sha256": checksums}
+        sums = {suffix: sha256(data) for suffix, data in small.items()}
+        record = ShardRecord(name, len(tokens), len(offsets), int(tokens.max()), sums)  # type: ignore[arg-type]
         self.shards.append(record)
-        self.waiting, self.n_waiting = [], 0
-
-    def total(self, key: str) -> int:
-        return sum(shard[key] for shard in self.shards)
+        self._waiting, self._n_waiting = [], 0
 
 
 class TokenShards:
-    """A folder of token shards, opened and checked; tokens are read from memory-mapped files."""
+    """Folders of token shards as one text; tokens are read from memory-mapped files."""
 
-    def __init__(self, folder: str | Path, fingerprint: str | None = None) -> None:
-        self.folder = Path(folder)
-        path = self.folder / "header.json"
-        if not path.exists():
-            raise RunFolderError(f"{path} is missing; tokenize the text again")
-        header = read_json(path)
-        self._check_header(header, fingerprint)
-        self.vocab_size: int = header["vocab_size"]
-        self._tokens: list[NDArray[Any]] = []
-        offsets: list[NDArray[Any]] = []
-        start = 0
-        for shard in header["shards"]:
-            tokens = self._open(shard, "tokens", np.dtype(header["dtype"]), shard["tokens"])
-            within = self._open(shard, "offsets", np.dtype("<u8"), shard["documents"])
-            self._tokens.append(tokens)
-            offsets.append(within + np.uint64(start))
-            start += len(tokens)
-        self.starts = np.cumsum([0, *map(len, self._tokens)])
-        self.offsets = np.concatenate(offsets) if offsets else np.zeros(0, dtype="<u8")
-        self.counts = TokenCounts(start, len(self.offsets), header["bytes"])
+    def __init__(self, *folders: str | Path, fingerprint: str | None = None) -> None:
+        self._shards: list[_Shard] = []
+        offsets = [np.zeros(0, np.int64)]
+        self.starts = [0]
+        n_bytes = 0
+        for folder in map(Path, folders):
+            header = read_header(folder, fingerprint)
+            fingerprint = header.tokenizer
+            self.vocab_size, self.end_of_text = header.vocab_size, header.end_of_text
+            n_bytes += header.bytes
+            for record in header.shards:
+                shard = _Shard(folder, record, np.dtype(header.dtype))
+                self._shards.append(shard)
+                offsets.append(shard.offsets() + self.starts[-1])
+                self.starts.append(self.starts[-1] + record.tokens)
+        self.offsets = np.concatenate(offsets)
+        """Where each document begins, counted through all shards."""
+        self.counts = TokenCounts(self.starts[-1], len(self.offsets), n_bytes)
+        self._mapped = lru_cache(maxsize=MAPPED_FILES)(self._map)
 
     def __len__(self) -> int:
         return self.counts.tokens
 
     def read(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Tokens [start, stop) counted through all shards."""
+        """Tokens [start, stop) counted through all shards; a `RunFolderError` where they are damaged."""
         pieces = []
-        for begin, tokens in zip(self.starts, self._tokens, strict=False):
-            low, high = max(start - begin, 0), min(stop - begin, len(tokens))
-            if low < high:
-                pieces.append(tokens[low:high])
-        return np.concatenate(pieces).astype(np.int64)
+        number = bisect_right(self.starts, start) - 1
+        while start < stop:
+            begin, end = self.starts[number], min(stop, self.starts[number + 1])
+            tokens = self._mapped(number)
+            self._shards[number].check(tokens, start - begin, end - begin)
+            pieces.append(tokens[start - begin : end - begin])
+            start, number = end, number + 1
+        return np.concatenate(pieces, dtype=np.int64) if pieces else np.zeros(0, np.int64)
 
     def document_numbers(self, start: int, stop: int) -> NDArray[np.int64]:
         """For tokens [start, stop): the number of the document each belongs to."""
-        positions = np.arange(start, stop, dtype=np.uint64)
-        return np.searchsorted(self.offsets, positions, side="right") - 1
+        return self.offsets.searchsorted(np.arange(start, stop), side="right") - 1
 
     def documents(self) -> Iterator[NDArray[np.int64]]:
         """The documents one by one, each with its leading end-of-text token."""
         for start, stop in pairwise([*self.offsets.tolist(), len(self)]):
             yield self.read(start, stop)
 
-    def _check_header(self, header: Any, fingerprint: str | None) -> None:
-        path = self.folder / "header.json"
-        if not isinstance(header, dict) or header.get("format") != FORMAT:
-            raise RunFolderError(f"{path} is not a token header of format {FORMAT}; tokenize the text again")
-        if fingerprint is not None and header["tokenizer"] != fingerprint:
-            raise RunFolderError(
-                f"{self.folder} was made with another tokenizer ({header['tokenizer'][:12]}, this one is "
-                f"{fingerprint[:12]}); tokenize the text again"
-            )
+    def _map(self, number: int) -> NDArray[Any]:
+        return self._shards[number].map()
 
-    def _open(self, shard: dict[str, Any], suffix: str, dtype: np.dtype[Any], length: int) -> NDArray[Any]:
-        """One file of a shard as an array over the mapped file, its size and checksum verified."""
-        path = self.folder / f"{shard['name']}.{suffix}"
-        expected = length * dtype.itemsize
-        found = path.stat().st_size if path.exists() else 0
-        if found != expected:
-            raise RunFolderError(f"{path} has {found} bytes instead of {expected}; tokenize the text again")
-        numbers = np.memmap(path, dtype=dtype, mode="r")
-        if sha256(numbers.tobytes()) != shard["sha256"][suffix]:
-            raise RunFolderError(f"{path} is damaged: its checksum differs; tokenize the text again")
-        return numbers
+
+class _Shard:
+    """One shard, its small files read and the size of the large one verified."""
+
+    def __init__(self, folder: Path, record: ShardRecord, dtype: np.dtype[Any]) -> None:
+        self._folder, self._record, self._dtype = folder, record, dtype
+        self._path = folder / f"{record.name}.tokens"
+        size = record.tokens * dtype.itemsize
+        _check_size(self._path, size)
+        self._checks = self._small("checks", np.dtype("<u4"), -(-size // BLOCK_BYTES))
+        self._is_checked = bytearray(len(self._checks))
+
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each document starts in the shard."""
+        return self._small("offsets", np.dtype("<u8"), self._record.documents).astype(np.int64)
+
+    def map(self) -> NDArray[Any]:
+        """The tokens, as an array over the mapped file."""
+        return np.memmap(self._path, dtype=self._dtype, mode="r").view(np.ndarray)
+
+    def check(self, tokens: NDArray[Any], start: int, stop: int) -> None:
+        """Check the blocks of mapped tokens that [start, stop) lies in, each once."""
+        item = self._dtype.itemsize
+        for block in range(start * item // BLOCK_BYTES, (stop * item - 1) // BLOCK_BYTES + 1):
+            if not self._is_checked[block]:
+                first = block * BLOCK_BYTES // item
+                if zlib.crc32(tokens[first : first + BLOCK_BYTES // item].data) != self._checks[block]:
+                    raise _damaged(self._path)
+                self._is_checked[block] = 1
+
+    def _small(self, suffix: str, dtype: np.dtype[Any], length: int) -> NDArray[Any]:
+        """A small file of the shard, read and verified."""
+        path = self._folder / f"{self._record.name}.{suffix}"
+        _check_size(path, length * dtype.itemsize)
+        data = path.read_bytes()
+        if sha256(data) != self._record.sha256.get(suffix):  # type: ignore[call-overload]
+            raise _damaged(path)
+        return np.frombuffer(data, dtype)
+
+
+def _check_size(path: Path, expected: int) -> None:
+    found = path.stat().st_size if path.exists() else 0
+    if found != expected:
+        raise RunFolderError(f"{path} has {found} bytes instead of {expected}; tokenize the text again")
+
+
+def _damaged(path: Path) -> RunFolderError:
+    return RunFolderError(f"{path} is damaged: its checksum differs; tokenize the text again")

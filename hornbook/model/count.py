@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hornbook.model.attention import Attention
-from hornbook.model.encoders import Classifier, Encoder
+from hornbook.model.encoders import Classifier, Encoder, MaskedLM
 from hornbook.model.mixture import Mixture
 from hornbook.model.part_config import FixedConfig, SparseConfig, StridedConfig
 from hornbook.model.permutation import PermutationLM
@@ -58,12 +58,14 @@ def flops_per_token(model: nn.Module, seq_len: int) -> int:
     average. A kernel that hides scores after computing them does more.
 
     Of an encoder-decoder this is a token of the source and one of the target together, in rows of seq_len
-    both; of a model of permutations a token in both streams. What a classifier does once for a row is shared
-    by the row's tokens.
+    both; of a model of permutations a token in both streams. What is done once for a row, to
+    put it into a class, is shared by the row's tokens.
     """
     once = 0
     if isinstance(model, Classifier):
         once = matrix_parameters(model.head) + matrix_parameters(model.pooler)
+    if isinstance(model, MaskedLM) and model.pairs is not None:
+        once = matrix_parameters(model.pairs)
     scores = sum(_score_flops(stack, seq_len) for stack in model.modules() if isinstance(stack, Stack))
     flops = 2 * (matrix_parameters(model) - once) + int(scores) + 2 * once // max(seq_len, 1)
     if isinstance(model, PermutationLM):

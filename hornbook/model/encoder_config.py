@@ -40,24 +40,27 @@ class MaskedHeadConfig(Config):
     """Whether the logits have a bias."""
 
 
+class PoolerConfig(Config):
+    """A projection and tanh over the pooled vector (Devlin et al. 2019)."""
+
+    dropout: Share = 0.0
+    """Share of the pooled vector that is zeroed before it, in training."""
+
+
 class MaskedLMConfig(StackConfig):
     """An encoder that fills in masked tokens, whole."""
 
     kind: Literal["masked_lm"] = "masked_lm"
     head: MaskedHeadConfig = MaskedHeadConfig()
     """The output side."""
+    pairs: PoolerConfig | None = None
+    """What is done with the first vector of a row to judge whether its second text follows the first; None:
+    that is not judged."""
 
     @pydantic.model_validator(mode="after")
     def _stands_alone(self) -> MaskedLMConfig:
         _check_alone(self)
         return self
-
-
-class PoolerConfig(Config):
-    """A projection and tanh over the pooled vector (Devlin et al. 2019)."""
-
-    dropout: Share = 0.0
-    """Share of the pooled vector that is zeroed before it, in training."""
 
 
 class ClassifierConfig(StackConfig):

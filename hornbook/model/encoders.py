@@ -67,6 +67,7 @@ class MaskedLM(Encoder):
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=config.head.bias)
         if config.head.tied:
             self.head.weight = self.embedding.tokens.weight
+        self.pairs = None if config.pairs is None else PairHead(config.d_model, config.pairs.dropout)
         if seed is not None:
             initialise(self, config, seed)
 
@@ -83,6 +84,19 @@ class MaskedLM(Encoder):
     def logits(self, features: Float[Tensor, "*rest d_model"]) -> Float[Tensor, "*rest vocab"]:
         """The head alone; masked positions are few, so that it may be given theirs only."""
         return self.head(self.transform(features))
+
+
+class PairHead(nn.Module):
+    """Judges of two texts in a row whether the second follows the first, by the first vector."""
+
+    def __init__(self, d_model: int, dropout: float) -> None:
+        super().__init__()
+        self.pooler = Pooler(d_model, dropout)
+        self.head = nn.Linear(d_model, 2)
+
+    def forward(self, features: Float[Tensor, "batch seq d_model"]) -> Float[Tensor, "batch 2"]:
+        """Logits: it follows, it is a stranger."""
+        return self.head(self.pooler(features[:, 0]))
 
 
 class Transform(nn.Module):

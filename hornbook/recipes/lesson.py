@@ -23,6 +23,7 @@ from rich.text import Text
 
 from hornbook.base.files import read_json
 from hornbook.base.progress import Progress
+from hornbook.recipes.report_objective import is_decoder, verdict, writes
 from hornbook.recipes.report_text import quoted
 
 if TYPE_CHECKING:
@@ -194,9 +195,15 @@ class Lesson:
 
     def finished(self, out: Path) -> None:
         """The last lines of a run that was not told as a lesson."""
-        self.say("Bits for a byte of the held-out text; less is better:")
         held_out = read_json(out / "results.json")["held_out"]
-        self.yardsticks(held_out["bits_per_byte"], held_out["yardsticks"])
+        config = read_json(out / "config.json")
+        if is_decoder(config):
+            self.say("Bits for a byte of the held-out text; less is better:")
+            self.yardsticks(held_out["bits_per_byte"], held_out["yardsticks"])
+        else:
+            self.say(verdict(config, held_out["bits_per_byte"]))
+        if not writes(config):
+            self.say("It learned to write no text of its own, so there are no samples.")
         self.say(f"Everything is in {out}; look at {out / 'report.html'}.")
 
     def commands(self, commands: Sequence[tuple[str, str]]) -> None:

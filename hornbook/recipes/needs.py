@@ -12,18 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from hornbook.data.batch import Batch
+from hornbook.data.batch import Batch, Rows
 from hornbook.model.cache import KVCache
-from hornbook.model.encoders import Classifier, MaskedLM
-from hornbook.model.mask import Mask
+from hornbook.model.encoders import Classifier
 from hornbook.model.models import CausalLM
-from hornbook.model.permutation import PermutationLM
 from hornbook.model.seq2seq import Seq2SeqLM
 from hornbook.model.shape_config import AnyConfig
 from hornbook.model.shapes import AnyModel, build_model
@@ -31,9 +28,10 @@ from hornbook.parallel.recompute import Recomputation, recompute
 from hornbook.plan.memory import Held, HeldBytes, at_full_depth, held_by_pass, imagined, n_bytes
 from hornbook.train.config import RunConfig
 from hornbook.train.device import PRECISIONS, resolve_device, resolve_precision
-from hornbook.train.objectives import Loss, Objective, next_token
-from hornbook.train.optimizer import Optimizer
+from hornbook.train.objectives import classify, predict_tokens
+from hornbook.train.optimizer import Group, Optimizer
 from hornbook.train.step import autocast
+from hornbook.train.tasks import default_objective, fits, imagined_collate
 
 COUNTED_DEVICES = ("cpu", "cuda")
 """Kinds of device whose tensors can be imagined."""
@@ -66,7 +64,7 @@ class Needs:
         """What does not depend on the batch."""
         with imagined(), self.device:
             model = build_model(self.config.model)
-            optimizer = Optimizer(model, self.config.train.optimizer, PRECISIONS[self.precision])
+            optimizer = self._optimizer(model)
             weights = n_bytes(model.parameters())
             _fill_gradients(model)
             optimizer.step(1.0)  # It makes what it remembers; from the next step on that is there.
@@ -76,24 +74,29 @@ class Needs:
                 optimizer.step(1.0)
         return AtRest(weights, weights, n_bytes(remembered), weights + n_bytes(remembered) + held.peak)
 
+    def groups(self) -> list[Group]:
+        """Which weights are updated how."""
+        with imagined(), self.device:
+            return self._optimizer(build_model(self.config.model)).groups()
+
     def learning(self, rows: int, how: Recomputation) -> Held:
         """What learning from so many rows at a time holds, beside weights and optimizer."""
-        data = self.config.data
-        accumulates = rows < data.batch_size
+        accumulates = rows < self.config.data.batch_size
+        given = _batch(self.config, rows)
 
         def count(config: AnyConfig) -> Held:
             with imagined(), self.device:
                 model = build_model(config).train()
                 recompute(model, how)
-                tokens = torch.zeros(rows, data.seq_len, dtype=torch.int64)
-                batch = Batch(tokens, tokens, tokens if data.document_mask else None)
-                objective = _objective(model)
+                batch = given.changed(lambda each: torch.zeros(each.shape, dtype=each.dtype))
+                lengths = torch.ones(self.config.model.vocab_size, dtype=torch.int64)
+                objective = classify if isinstance(model, Classifier) else predict_tokens(lengths)
 
                 def forward() -> Tensor:
                     with autocast(self.device, PRECISIONS[self.precision]):
-                        return objective(cast(CausalLM, model), batch).learned
+                        return objective(model, batch).learned
 
-                return held_by_pass(model, forward, [tokens], accumulates=accumulates)
+                return held_by_pass(model, forward, batch.tensors(), accumulates=accumulates)
 
         return at_full_depth(count, self.config.model, accumulates=accumulates)
 
@@ -101,6 +104,10 @@ class Needs:
         """The most that lives at any moment of a step which learns so."""
         rest = self.at_rest
         return max(rest.update, rest.weights + rest.optimizer + learning.peak)
+
+    def _optimizer(self, model: AnyModel) -> Optimizer:
+        train = self.config.train
+        return Optimizer(model, train.optimizer, PRECISIONS[self.precision], train.average)
 
     def writing(self, dtype: torch.dtype) -> Held:
         """What reading `max_seq_len` tokens at once holds beside the weights, and keeps to go on."""
@@ -134,27 +141,24 @@ def _fill_gradients(model: AnyModel) -> None:
         weight.grad = torch.empty_like(weight)
 
 
-def _objective(model: AnyModel) -> Objective:
-    """What the model learns: a decoder as in any run, another shape to name every token it has read."""
-    if isinstance(model, CausalLM):
-        return next_token(torch.ones(model.head.out_features, dtype=torch.int64))
-    return cast(Objective, _stand_in)
+def _batch(config: RunConfig, rows: int) -> Batch:
+    """So many rows as they come in training, of two documents each.
 
-
-def _stand_in(model: AnyModel, batch: Batch) -> Loss:
-    """An objective for shapes that have none yet: padded rows, and a prediction wherever there are scores."""
-    tokens, real = batch.tokens, batch.tokens == 0
-    if isinstance(model, Seq2SeqLM):
-        logits = model(tokens, tokens, Mask(causal=False, padding=real))
-    elif isinstance(model, PermutationLM):
-        logits = model(tokens, Mask(causal=False, padding=real), order=tokens)
-    else:
-        assert isinstance(model, MaskedLM | Classifier)
-        logits = model(tokens, Mask(causal=model.sees.causal, padding=real))
-    wanted = tokens[:, 0] if isinstance(model, Classifier) else tokens.flatten()
-    total = functional.cross_entropy(logits.flatten(0, -2).float(), wanted, reduction="sum")
-    count = torch.tensor(float(wanted.numel()), device=total.device)
-    return Loss(total, count, count)
+    They are what the run's objective makes of text, or, where that is for another shape of model, the one
+    that is usual for this shape. A classifier has none, and gets rows that have a class.
+    """
+    data, objective = config.data, config.train.objective
+    if not fits(objective, config.model):
+        usual = default_objective(config.model)
+        if usual is None:
+            tokens = torch.zeros(rows, data.seq_len, dtype=torch.int64)
+            return Batch(tokens, tokens, tokens, labels=tokens[:, 0])
+        config = config.model_copy(update={"train": config.train.model_copy(update={"objective": usual})})
+    shape = max(rows, data.batch_size), data.seq_len + 1
+    numbers = np.tile(np.arange(shape[1]) > data.seq_len // 2, (shape[0], 1)).astype(np.int64)
+    text = Rows(np.zeros(shape, dtype=np.int64), numbers if data.document_mask else None)
+    whole = imagined_collate(config)(text, np.random.default_rng(0))
+    return max(whole.split(rows), key=lambda batch: batch.n_tokens)
 
 
 def _read(model: AnyModel) -> KVCache | None:

@@ -21,11 +21,11 @@ from hornbook.base.errors import ConfigError, RunFolderError, TextError
 from hornbook.base.files import read_json
 from hornbook.checkpoint.folder import RunFolder
 from hornbook.corpus.pipeline import read_corpus
-from hornbook.data.loader import WindowLoader
 from hornbook.data.shards import TokenCounts, TokenShards
+from hornbook.data.sources import make_loader
 from hornbook.model.count import count_parameters, matrix_parameters, on_meta, training_flops_per_token
 from hornbook.model.drawing import parts
-from hornbook.model.models import CausalLM
+from hornbook.model.shapes import build_model
 from hornbook.plan.dial import Candidate, Plan, choose
 from hornbook.plan.machine import seconds_per_call
 from hornbook.recipes import words
@@ -34,9 +34,9 @@ from hornbook.recipes.road import Road
 from hornbook.recipes.shapes import SIZES, quickstart, resolve
 from hornbook.recipes.stops import check_not_imported, claim, run_folder, stoppable
 from hornbook.tokenizer.tokenizer import Tokenizer
-from hornbook.train.config import RunConfig, trained_model
+from hornbook.train.config import RunConfig
 from hornbook.train.device import PRECISIONS, keep_freed_memory, resolve_device, resolve_precision
-from hornbook.train.objectives import next_token
+from hornbook.train.objectives import predict_tokens
 from hornbook.train.optimizer import Optimizer
 from hornbook.train.run import load
 from hornbook.train.step import train_step
@@ -249,14 +249,11 @@ def _measured_speed(road: Road, size: int, tokenizer: Tokenizer) -> float:
     keep_freed_memory()
     device = resolve_device(config.train.device)
     precision = PRECISIONS[resolve_precision(config.train.precision, device)]
-    model = CausalLM(trained_model(config), seed=0).to(device)
+    model = build_model(config.model, seed=0).to(device)
     optimizer = Optimizer(model, config.train.optimizer, precision)
-    objective = next_token(torch.tensor(tokenizer.byte_lengths))
+    objective = predict_tokens(torch.tensor(tokenizer.byte_lengths))
     shards = TokenShards(road.folder.path / "data" / "train")
-    loader = WindowLoader(
-        shards, seq_len=config.data.seq_len, batch_size=config.data.batch_size, seed=0, document_mask=True
-    )
-    batch = loader.batch(0)
+    batch = make_loader(config.data, shards, seed=0).batch(0)
 
     def step() -> None:
         train_step(model, batch, objective, optimizer, learning_rate_share=1.0, precision=precision)

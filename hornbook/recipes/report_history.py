@@ -31,6 +31,24 @@ class History:
     """Lines that hold no step, not counting a half-written last one."""
 
     @property
+    def learned(self) -> list[Row]:
+        """The training lines of steps that changed the model: what was left out is no part of a curve."""
+        return [row for row in self.train if "skipped" not in row]
+
+    @property
+    def occasions(self) -> list[Row]:
+        """The events; of steps that were left out in a row the first, with how many `more` there were."""
+        found: list[tuple[Row, int]] = []
+        for event in self.events:
+            first, more = found[-1] if found else ({}, 0)
+            both_skipped = event.get("what") == first.get("what") == "skip"
+            if both_skipped and event["step"] == first["step"] + more + 1:
+                found[-1] = (first, more + 1)
+            else:
+                found.append((event, 0))
+        return [{**event, "more": more} for event, more in found]
+
+    @property
     def last(self) -> Row:
         """The newest training line, or an empty one."""
         return self.train[-1] if self.train else {}
@@ -69,7 +87,7 @@ def points(lines: Iterable[Row], key: str) -> list[Point]:
 
 def first_not_a_number(history: History) -> int | None:
     """Return the first step whose training loss is not a finite number, or None."""
-    return next((r["step"] for r in history.train if "loss" in r and finite(r["loss"]) is None), None)
+    return next((r["step"] for r in history.learned if "loss" in r and finite(r["loss"]) is None), None)
 
 
 def _parse(line: str) -> Row | None:

@@ -14,6 +14,7 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
+from hornbook.recipes import report_objective as objective
 from hornbook.recipes import report_story as story
 from hornbook.recipes import report_text as text
 from hornbook.recipes.report_chart import Line, draw, smooth
@@ -25,6 +26,8 @@ View = dict[str, Any]
 UNITS = {"bits_per_byte": "bits per byte", "loss": "nats per token"}
 N_HOVER = 200
 """Most places of a curve that answer to the pointer; more only make the page heavy."""
+MARK_WIDTH = 0.05
+"""Room that the mark of an event takes, as a share of the curve's width."""
 N_LESSONS = 6
 """Most steps at which one prompt's continuation is shown."""
 PACES = (
@@ -75,18 +78,21 @@ def _score(files: RunFiles) -> View | None:
         return None
     bars = {"this model": bits, **files.yardsticks}
     top = max(bars.values()) or 1.0
+    verdict = story.verdict(bits, files.yardsticks, finite(at(held_out, "bytes")))
     return {
-        "verdict": story.verdict(bits, files.yardsticks, finite(at(held_out, "bytes"))),
+        "verdict": verdict if objective.is_decoder(files.config) else objective.verdict(files.config, bits),
         "bars": [{"name": name, "bits": value, "share": 100 * value / top} for name, value in bars.items()],
         "documents": finite(at(held_out, "documents")),
         "loss": finite(at(held_out, "loss")),
+        "perplexity": finite(at(held_out, "perplexity")),
+        "pairs_right": finite(at(held_out, "pairs_right")),
     }
 
 
 def _curve(files: RunFiles) -> View | None:
     """The loss curve: every logged batch, their running average, the held-out points."""
     unit, history = files.unit, files.history
-    batches, held_out = points(history.train, unit), points(history.validation, unit)
+    batches, held_out = points(history.learned, unit), points(history.validation, unit)
     average = smooth(batches)
     lines = [
         Line("each batch", "raw", batches),
@@ -95,29 +101,41 @@ def _curve(files: RunFiles) -> View | None:
         Line("held-out text", "dots", held_out),
     ]
     levels = [(bits, f"{name} {bits:.2f}") for name, bits in files.yardsticks.items()]
-    events = [(float(event["step"]), str(i)) for i, event in enumerate(history.events, 1)]
     chart = draw(
         UNITS[unit],
         lines,
         _curve_hover(history, unit),
         levels=levels if unit == "bits_per_byte" else [],
-        events=events,
+        events=_event_marks(history),
     )
     if chart is None:
         return None
     return {
         "chart": chart,
         "unit": UNITS[unit],
-        "events": history.events,
+        "events": history.occasions,
+        "guesses": objective.WORDS[objective.objective_of(files.config)].guesses,
         "reading": story.reading(average, held_out),
         "has_held_out": bool(held_out),
     }
 
 
+def _event_marks(history: History) -> list[tuple[float, str]]:
+    """Where the curve has a mark for an event, and its number; events too near for a mark each share one."""
+    marks: list[tuple[float, int, int]] = []
+    for i, event in enumerate(history.occasions, 1):
+        step, room = float(event["step"]), MARK_WIDTH * float(history.last.get("step", 0))
+        if marks and step - marks[-1][0] < room:
+            marks[-1] = (marks[-1][0], marks[-1][1], i)
+        else:
+            marks.append((step, i, i))
+    return [(step, str(i) if i == last else f"{i}–{last}") for step, i, last in marks]  # noqa: RUF001
+
+
 def _curve_hover(history: History, unit: str) -> list[tuple[float, list[str]]]:
     """What the pointer tells over the loss curve, by step."""
     told: dict[float, list[str]] = {}
-    for name, lines in (("this batch", history.train), ("held-out", history.validation)):
+    for name, lines in (("this batch", history.learned), ("held-out", history.validation)):
         for row in _some(lines):
             if finite(row.get(unit)) is None:
                 continue
@@ -139,10 +157,10 @@ def _pace(files: RunFiles) -> View | None:
     """Small charts of learning rate, speed and gradient norm."""
     charts = []
     for key, title, meaning in PACES:
-        curve = points(files.history.train, key)
+        curve = points(files.history.learned, key)
         hover = [
             (float(row["step"]), [f"step {text.count(row['step'])}", f"{row[key]:,.4g}"])
-            for row in _some(files.history.train)
+            for row in _some(files.history.learned)
             if finite(row.get(key)) is not None
         ]
         chart = draw(title, [Line(title, "plain", curve)], hover, floor=0.0)
@@ -222,7 +240,8 @@ def _model(files: RunFiles) -> View | None:
         for repeat, group in itertools.groupby(drawn, lambda part: finite(part.get("repeat")))
     ]
     vocab_size = finite(at(files.run, "tokenizer", "vocab_size"))
-    return {"frames": frames, "total": total, "vocab_size": vocab_size}
+    is_decoder = objective.is_decoder(files.config)
+    return {"frames": frames, "total": total, "vocab_size": vocab_size, "is_decoder": is_decoder}
 
 
 def _dial(files: RunFiles) -> View | None:
@@ -261,21 +280,25 @@ def _next(files: RunFiles) -> View | None:
     verb = re.search(r" (quickstart|train)\b", command)
     program = command[: verb.start()] if verb else "hornbook"
     is_quickstart = verb is not None and verb[1] == "quickstart"
-    steps = [
-        (f"{program} chat {folder}", "Begin a text and let the model go on with it."),
-        (f'{program} generate {folder} "def"', "One continuation, for scripts."),
-        (f"{program} show {folder}", "The model, its figures and its files in the terminal."),
-    ]
+    steps = [(f"{program} show {folder}", "The model, its figures and its files in the terminal.")]
+    writes = objective.writes(files.config)
+    if writes:
+        steps.insert(0, (f'{program} generate {folder} "def"', "One continuation, for scripts."))
+    if writes and objective.is_decoder(files.config):
+        steps.insert(0, (f"{program} chat {folder}", "Begin a text and let the model go on with it."))
     if at(files.run, "status") in ("interrupted", "running") and command:
         goes_on_by_itself = "--resume" in command or is_quickstart
         resume = command if goes_on_by_itself else f"{command} --resume"
         steps.insert(0, (resume, "Go on from where this run stopped."))
+    if at(files.run, "status") == "diverged":
+        go_back = f"{program} train {folder} --resume train.guard=roll_back"
+        steps.insert(0, (go_back, "Go on from the last save, with a guard that goes back by itself."))
     if is_quickstart:
         steps += [
             (f"{program} quickstart --minutes 30 --out runs/longer", "With more time: a larger model."),
             (f"{program} quickstart --text my-texts/ --out runs/mine", "On your own text."),
         ]
-    return {"steps": steps, "folder": str(files.folder)}
+    return {"steps": steps, "folder": str(files.folder), "writes": writes}
 
 
 def _share(part: object, whole: float) -> float:

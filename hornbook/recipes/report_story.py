@@ -84,6 +84,11 @@ def cautions(run: object, last_step: object, planned: object, diverged: object, 
         said.append(f"This run was interrupted {reached}{of}; the page shows it up to there.")
     if status == "running":
         said.append(f"This run was still going, {reached}{of}, when the page was written, or it was killed.")
+    if status == "diverged":
+        said.append(
+            f"Training broke down {reached}{of}: too many steps in a row were no numbers. What was saved "
+            "before is whole; a smaller learning rate, or a guard that goes back, is the usual cure."
+        )
     if finite(diverged) is not None:
         said.append(
             f"From step {count(diverged)} on the loss was not a number: training broke down. "

@@ -17,32 +17,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from hornbook import __version__
 from hornbook.base.config import to_dict
-from hornbook.base.errors import ConfigError, RunFolderError
+from hornbook.base.errors import ConfigError, DivergedError, RunFolderError
 from hornbook.base.files import read_json, write_json
 from hornbook.base.progress import Progress, Watch, unwatched
 from hornbook.checkpoint.folder import RunFolder
+from hornbook.corpus.document import Document
 from hornbook.corpus.pipeline import build_corpus, read_corpus
 from hornbook.corpus.yardstick import compress_bits_per_byte
-from hornbook.data.loader import held_out_batches
 from hornbook.data.shards import TokenCounts, TokenShards, write_shards
 from hornbook.model.count import count_parameters, on_meta
 from hornbook.model.drawing import parts
 from hornbook.plan.machine import describe_machine, git_commit
 from hornbook.recipes import words
+from hornbook.recipes.continued import adopt, continued
 from hornbook.recipes.report import write_report
+from hornbook.recipes.settling import settled
 from hornbook.recipes.shapes import resolve
 from hornbook.recipes.stops import check_not_imported, claim, run_folder, stoppable
+from hornbook.recipes.tokenized import Tokenized
 from hornbook.tokenizer.tokenizer import Tokenizer
-from hornbook.train.config import RunConfig, trained_model
-from hornbook.train.device import PRECISIONS, cpu_threads, resolve_device, resolve_precision
+from hornbook.train.config import RunConfig
+from hornbook.train.device import PRECISIONS, cpu_threads, resolve_device
 from hornbook.train.fit import Fit, Listener, ignore
-from hornbook.train.objectives import next_token
-from hornbook.train.run import Run, continuer, load
-from hornbook.train.validate import measure
+from hornbook.train.held_out import compresses, measure_held_out
+from hornbook.train.run import Run, load
+from hornbook.train.tasks import check_objective, goes_on, special_tokens
 
 SAMPLE_TOKENS = 160
 SHOWN_TOKENS = 40
@@ -56,8 +57,10 @@ class Road:
 
     def __init__(self, folder: RunFolder, config: RunConfig, watch: Watch = unwatched) -> None:
         self.folder, self.config, self.watch = folder, config, watch
+        self.tokens = Tokenized.find(config.data)
         self.corpus_path = self._given_corpus() or folder.path / "data" / "corpus"
         self.seconds: dict[str, float] = {}
+        self.settled: list[str] = []
 
     def begin(self, command: str, **facts: Any) -> None:
         """Write down who, when and with what, before any work."""
@@ -80,6 +83,11 @@ class Road:
 
     def build_corpus(self) -> dict[str, Any]:
         """Read, clean and split the text; return the ledger. A corpus folder is used as it is."""
+        if self.tokens is not None:
+            raise ConfigError(
+                f"{self.config.data.path} holds tokens, and a lesson begins with text; train on them by "
+                "hornbook train"
+            )
         with self._stage("corpus") as progress:
             if self._given_corpus() is None:
                 path = self.config.data.path
@@ -102,6 +110,7 @@ class Road:
                 (document.text for document in read_corpus(self.corpus_path, "train")),
                 vocab_size=wanted.vocab_size,
                 pattern=wanted.pattern,
+                special_tokens=special_tokens(self.config),
                 progress=progress,
             )
             tokenizer.save(self.folder.path)
@@ -126,12 +135,17 @@ class Road:
         self.folder.update_run(tokenizer=self._tokenizer_facts(tokenizer, counts["train"]))
         return counts
 
+    def take_tokens(self, tokens: Tokenized) -> None:
+        """Use what was tokenized before, with the tokenizer that did it."""
+        facts = tokens.take_tokenizer(self.folder.path)
+        about = self._tokenizer_facts(tokens.tokenizer, tokens.shards("train").counts)
+        self.folder.update_run(tokens=facts, tokenizer=about)
+
     def settle(self) -> None:
         """Resolve what was left to the machine, and save the final configuration."""
+        self.config, self.settled = settled(self.config)
         train = self.config.train
-        device = resolve_device(train.device)
-        precision = resolve_precision(train.precision, device)
-        self.config = resolve(self.config, [f"train.precision={precision}"])
+        device, precision = resolve_device(train.device), train.precision
         drawing = [vars(part) for part in parts(self.config.model)]
         total = count_parameters(on_meta(self.config.model))
         self.folder.update_run(
@@ -143,35 +157,41 @@ class Road:
     def fit(self, tokenizer: Tokenizer, *, resume: bool = False, listen: Listener = ignore) -> bool:
         """Train; False when a signal stopped it early, saved and ready to resume."""
         with self._stage("training") as progress, cpu_threads(self._threads()):
-            fit = Fit(
-                self.config, self.folder, tokenizer, self._shards("train"), self._shards("held_out"), listen
-            )
+            train = self.tokens.sources("train") if self.tokens else self._shards("train")
+            fit = Fit(self.config, self.folder, tokenizer, train, self._shards("held_out"), listen)
             if resume:
                 step = fit.resume()
                 fit.record("event", step, text=f"resumed at step {step}")
-            done = fit.run(progress)
+            for sentence in self.settled:
+                fit.record("event", fit.state.step, text=sentence)
+            try:
+                done = fit.run(progress)
+            except DivergedError:
+                self._stamp(status="diverged")
+                raise
             self.seconds["training"] = fit.state.seconds
         if not done:
             self._stamp(status="interrupted")
         return done
 
     def evaluate(self, run: Run) -> dict[str, Any]:
-        """Measure on all held-out text, beside gzip and xz on the same documents, and take samples."""
-        documents = list(read_corpus(self.corpus_path, "held_out"))
+        """Measure on all held-out text, and take samples of a model that writes text.
+
+        Where the measure is that of a compressor, gzip and xz are measured on the same documents.
+        """
+        documents = list(self._held_out())
         shards = self._shards("held_out")
-        seq_len = self.config.data.seq_len
-        batches = held_out_batches(shards, seq_len=seq_len, batch_size=32, overlap=seq_len // 2)
-        objective = next_token(torch.tensor(run.tokenizer.byte_lengths))
         with self._stage("evaluation") as progress, cpu_threads(self._threads()):
             precision = PRECISIONS[self.config.train.precision]
-            found = measure(continuer(run), batches, objective, precision, progress)
-            yardsticks = compress_bits_per_byte(documents)
+            found = measure_held_out(run.model, self.config, run.tokenizer, shards, precision, progress)
+            yardsticks = compress_bits_per_byte(documents) if compresses(run.model) else {}
             samples = [
                 {
                     "prompt": prompt,
                     "text": run.generate(prompt, max_new_tokens=SAMPLE_TOKENS, seed=self.config.seed),
                 }
                 for prompt in self.config.train.final_prompts
+                if goes_on(self.config)
             ]
         results = {
             "held_out": {
@@ -179,6 +199,8 @@ class Road:
                 "bytes": found.n_bytes,
                 "bits_per_byte": found.bits_per_byte,
                 "loss": found.loss,
+                "perplexity": found.perplexity,
+                **found.metrics,
                 "yardsticks": yardsticks,
             },
             "samples": samples,
@@ -214,11 +236,23 @@ class Road:
         return machine.get("threads") if machine.get("cores") == os.cpu_count() else None
 
     def _shards(self, part: str) -> TokenShards:
-        return TokenShards(self.folder.path / "data" / part, self.folder.tokenizer_fingerprint())
+        if self.tokens is not None:
+            return self.tokens.shards(part)
+        folder = self.folder.path / "data" / part
+        if not folder.exists():
+            raise RunFolderError(
+                f"this run reads tokens in {self.config.data.path}, and there are none; start from the folder "
+                "where it was begun, or put them back"
+            )
+        return TokenShards(folder, fingerprint=self.folder.tokenizer_fingerprint())
+
+    def _held_out(self) -> Iterator[Document]:
+        """The held-out text."""
+        return self.tokens.documents("held_out") if self.tokens else read_corpus(self.corpus_path, "held_out")
 
     def _tokenizer_facts(self, tokenizer: Tokenizer, counts: TokenCounts) -> dict[str, Any]:
         """What the report shows of the tokenizer: how dense it is, and a line it cuts up."""
-        text = next(read_corpus(self.corpus_path, "held_out")).text.strip()[:400]
+        text = next(self._held_out()).text.strip()[:400]
         ids = tokenizer.encode(text, disallowed_special=())[:SHOWN_TOKENS]
         return {
             "vocab_size": tokenizer.vocab_size,
@@ -248,11 +282,14 @@ def train(
         raise ConfigError("--resume goes on with a run and --overwrite starts it over; give one of them")
     folder = run_folder(out)
     config = resolve(Path(recipe) if isinstance(recipe, os.PathLike) else recipe, overrides)
-    trained_model(config)  # Another shape is refused before anything is there.
+    if tokens := Tokenized.find(config.data):
+        config = tokens.settle(config, overrides)
+    # What does not fit is refused before anything is there.
+    check_objective(config, tokens.tokenizer if tokens else None)
     going_on = resume and folder.config_path.exists()
     if going_on:
         check_not_imported(folder)
-        config = _saved_config(folder, config)
+        config = continued(folder, config)
     else:
         moved = claim(folder, overwrite=overwrite, resume=resume)
         if moved and announce:
@@ -261,7 +298,9 @@ def train(
     made_from = folder.config_path if isinstance(recipe, RunConfig) else Path(recipe)
     command = words.typed("train", made_from, *overrides, "--out", folder.path)
     with stoppable(folder, start=command, go_on=words.resume(folder.path)):
-        if not going_on:
+        if going_on:
+            adopt(folder, config)
+        else:
             _prepare(road, command)
         if not folder.is_finished:
             _complete(road, folder.read_tokenizer(), resume=resume, listen=listen)
@@ -271,8 +310,11 @@ def train(
 def _prepare(road: Road, command: str) -> None:
     """From text to token shards."""
     road.begin(command)
-    road.build_corpus()
-    road.write_shards(road.train_tokenizer())
+    if road.tokens is None:
+        road.build_corpus()
+        road.write_shards(road.train_tokenizer())
+    else:
+        road.take_tokens(road.tokens)
     again = words.typed("train", road.folder.config_path, "--out", f"{road.folder.path}-again")
     road.folder.update_run(reproduce=again)
     road.settle()
@@ -284,42 +326,6 @@ def _complete(road: Road, tokenizer: Tokenizer, *, resume: bool, listen: Listene
         raise KeyboardInterrupt
     road.evaluate(load(road.folder.path, device=road.config.train.device))
     road.finish()
-
-
-def _saved_config(folder: RunFolder, asked: RunConfig) -> RunConfig:
-    """The configuration a run was started with; a resume that asks for another one is refused."""
-    saved = resolve(folder.path)
-    theirs, ours = _flat(to_dict(saved)), _flat(to_dict(asked))
-    if asked.train.precision == "auto":
-        theirs["train.precision"] = "auto"  # what it was resolved to may stay
-    # The text may have given a smaller vocabulary than was asked for.
-    fewer = asked.tokenizer.vocab_size > saved.tokenizer.vocab_size
-    left_open = {"tokenizer.vocab_size", "model.vocab_size"} if fewer else set()
-    differing = [
-        f"{key} was {theirs.get(key)!r}, asked is {ours.get(key)!r}"
-        for key in sorted(theirs.keys() | ours.keys())
-        if theirs.get(key) != ours.get(key) and key not in left_open
-    ]
-    if differing:
-        raise RunFolderError(
-            f"{folder.path} was started with another configuration: {'; '.join(differing)}; go on with it by "
-            f"{words.resume(folder.path)}, or choose another --out"
-        )
-    return saved
-
-
-def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested data as dotted keys."""
-    if isinstance(data, dict):
-        pairs = data.items()
-    elif isinstance(data, list):
-        pairs = {str(i): value for i, value in enumerate(data)}.items()
-    else:
-        return {prefix: data}
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        found |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return found
 
 
 def _now() -> str:

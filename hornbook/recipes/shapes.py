@@ -19,6 +19,8 @@ from hornbook.data.config import DataConfig
 from hornbook.model.config import BlockConfig, ModelConfig, ZeroOutputInit
 from hornbook.model.part_config import AttentionConfig, FeedForwardConfig, RMSNormConfig, RotaryConfig
 from hornbook.model.seq2seq_config import Seq2SeqConfig
+from hornbook.recipes.decoders import gpt2_124m, shakespeare_char
+from hornbook.recipes.encoders import bert_small, t5_small
 from hornbook.train.config import RunConfig, TokenizerConfig, TrainConfig
 
 SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16)
@@ -57,14 +59,21 @@ def quickstart(size: int = 4, vocab_size: int = 4096) -> RunConfig:
     )
 
 
-RECIPES: dict[str, Callable[..., RunConfig]] = {"quickstart": quickstart}
+RECIPES: dict[str, Callable[..., RunConfig]] = {
+    "quickstart": quickstart,
+    "shakespeare-char": shakespeare_char,
+    "gpt2-124m": gpt2_124m,
+    "bert-small": bert_small,
+    "t5-small": t5_small,
+}
 
 
 def resolve(recipe: str | Path | RunConfig, assignments: Sequence[str] = ()) -> RunConfig:
     """A recipe's name, a config file, a run folder or a config, with assignments applied.
 
     Assignments without a dot turn a recipe's dials when it has one of that name, else they are fields of the
-    configuration. The model's vocabulary follows the tokenizer's unless it is given itself.
+    configuration. The model's vocabulary follows the tokenizer's unless it is given itself, and so does a
+    start token that is the last id.
     """
     dials: dict[str, Any] = {}
     fields = list(assignments)
@@ -86,7 +95,14 @@ def resolve(recipe: str | Path | RunConfig, assignments: Sequence[str] = ()) -> 
     is_given = any(field.partition("=")[0] in ("model", *followers) for field in fields)
     if vocab_size == config.tokenizer.vocab_size or is_given:
         return changed
-    return override(changed, [f"{name}={vocab_size}" for name in followers])
+    following = [f"{name}={vocab_size}" for name in followers]
+    if (
+        isinstance(changed.model, Seq2SeqConfig)
+        and changed.model.start_token == config.tokenizer.vocab_size - 1
+        and not any(field.partition("=")[0] == "model.start_token" for field in fields)
+    ):
+        following.append(f"model.start_token={vocab_size - 1}")
+    return override(changed, following)
 
 
 def _from_file(path: Path) -> RunConfig:

@@ -1,7 +1,8 @@
 """How a run takes its folder, and how it is stopped: nothing foreign is touched, nothing saved is lost.
 
-Whoever runs a road claims the folder first and then walks inside `stoppable`, which turns Ctrl-C, a full disk
-and their like into one sentence that ends with the command to type next.
+Whoever runs a road claims the folder first and then walks inside `stoppable`, which keeps other processes out
+of the folder, and turns Ctrl-C, a full disk and their like into one sentence that ends with the command to
+type next.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def check_not_imported(folder: RunFolder) -> None:
 
 @contextmanager
 def stoppable(folder: RunFolder, *, start: str, go_on: str) -> Iterator[None]:
-    """Turn a stop from outside into `Interrupted`, which says what to type next.
+    """Hold the folder, and turn a stop from outside into `Interrupted`, which says what to type next.
 
     That is the command `go_on` where the run has begun to train, else the command `start`.
     """
@@ -49,7 +50,8 @@ def stoppable(folder: RunFolder, *, start: str, go_on: str) -> Iterator[None]:
         return go_on if folder.config_path.exists() else start
 
     try:
-        yield
+        with folder.held():
+            yield
     except KeyboardInterrupt:
         raise Interrupted(f"stopped. To go on, type: {command()}") from None
     except (OSError, RunFolderError) as error:

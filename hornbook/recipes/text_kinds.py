@@ -19,10 +19,10 @@ import numpy as np
 
 from hornbook.base.errors import TextError
 from hornbook.base.progress import Progress, silent
+from hornbook.corpus.folder import is_corpus
 from hornbook.corpus.ledger import Step
 from hornbook.corpus.pipeline import read_corpus
 from hornbook.corpus.readers import PathLike, as_list, read_text
-from hornbook.recipes.vocabulary import is_corpus
 
 MOST_KINDS = 64
 """A folder of more files and folders is one kind as a whole."""

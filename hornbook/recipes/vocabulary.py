@@ -23,6 +23,7 @@ from hornbook.base.errors import Interrupted, RunFolderError, TextError
 from hornbook.base.progress import Progress, Watch, unwatched
 from hornbook.base.temporaries import temporary_name
 from hornbook.corpus.document import Document
+from hornbook.corpus.folder import is_corpus
 from hornbook.corpus.ledger import Ledger, Step
 from hornbook.corpus.pipeline import PYTHON, read_corpus, read_inputs, read_ledger
 from hornbook.corpus.readers import PathLike, as_list, bytes_on_disk
@@ -114,11 +115,6 @@ def check_free(folder: Path, overwrite: bool) -> None:
         raise RunFolderError(
             f"{folder} already holds a tokenizer; choose another folder, or replace it with --overwrite"
         )
-
-
-def is_corpus(path: PathLike) -> bool:
-    """Whether a path is a corpus folder, as `build_corpus` makes them."""
-    return Path(path, "ledger.json").is_file() and Path(path, "train").is_dir()
 
 
 def _read(given: Sequence[PathLike], out: Path) -> tuple[Iterator[Document], Step]:

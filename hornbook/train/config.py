@@ -8,10 +8,10 @@ import pydantic
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from hornbook.base.config import Config
-from hornbook.base.errors import ConfigError
 from hornbook.data.config import DataConfig
-from hornbook.model.config import ModelConfig
 from hornbook.model.shape_config import AnyConfig
+from hornbook.train.guard_config import GuardConfig, SkipConfig
+from hornbook.train.objective_config import NextTokenConfig, ObjectiveConfig
 
 Momentum = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -51,6 +51,13 @@ class MuonConfig(Config):
 OptimizerConfig = Annotated[AdamWConfig | MuonConfig, Field(discriminator="kind")]
 
 
+class AverageConfig(Config):
+    """A moving average of the weights: what is measured, sampled and left as the finished model."""
+
+    decay: Momentum = 0.999
+    """Share of the average that stays at a step; until 1 / (1 - decay) steps are done, all weigh alike."""
+
+
 class ConstantConfig(Config):
     """A linear warm-up, then the peak for ever."""
 
@@ -67,6 +74,28 @@ class CosineConfig(Config):
     """Share of the steps that warm up."""
     final_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     """Last learning rate, as a share of the peak."""
+
+
+class LinearConfig(Config):
+    """A linear warm-up, then a line down."""
+
+    kind: Literal["linear"] = "linear"
+    warmup_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.02
+    """Share of the steps that warm up."""
+    final_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Where the line ends after the last step, as a share of the peak."""
+
+
+class InverseSquareRootConfig(Config):
+    """A linear warm-up, then down with the square root of the step's number (Vaswani et al. 2017, section
+    5.3).
+
+    After four times the steps of the warm-up the rate is half the peak, wherever the run ends.
+    """
+
+    kind: Literal["inverse_square_root"] = "inverse_square_root"
+    warmup_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """Share of the steps that warm up."""
 
 
 class WarmupStableDecayConfig(Config):
@@ -88,7 +117,8 @@ class WarmupStableDecayConfig(Config):
 
 
 ScheduleConfig = Annotated[
-    ConstantConfig | CosineConfig | WarmupStableDecayConfig, Field(discriminator="kind")
+    ConstantConfig | LinearConfig | CosineConfig | InverseSquareRootConfig | WarmupStableDecayConfig,
+    Field(discriminator="kind"),
 ]
 
 
@@ -106,19 +136,29 @@ class TrainConfig(Config):
 
     steps: PositiveInt = 400
     """Optimizer steps."""
+    objective: ObjectiveConfig = NextTokenConfig()
+    """What the model learns to predict, and from what."""
     optimizer: OptimizerConfig = MuonConfig()
     """The rule that turns gradients into updates."""
     schedule: ScheduleConfig = WarmupStableDecayConfig()
     """Learning rate over the run, as a share of the peak."""
-    micro_batch_size: PositiveInt | None = None
-    """Sequences in one forward pass; None: the whole batch. Gradients add up to the same either way."""
+    average: AverageConfig | None = None
+    """The average of the weights that stands for them; None: the weights are taken as they are."""
+    micro_batch_size: PositiveInt | Literal["auto"] | None = "auto"
+    """Sequences in one forward pass; None: the whole batch. auto: as many as fit into the memory that is free
+    when the run starts. Gradients add up to the same either way."""
+    compile: Literal["auto", "always", "never"] = "auto"
+    """Whether the model's blocks are compiled before training. auto: where that is expected to save more time
+    than it takes. Where there is no compiler they are not."""
     recompute: Literal["none", "selective", "block"] = "none"
     """What the backward pass computes again and need not be held for it: none; selective: what is cheap in
     each block; block: everything in each block, the least memory and the most time. Nothing else changes."""
     max_grad_norm: PositiveFloat | None = None
     """Longest gradient, over all weights; a longer one is shortened. None: any."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Type of the arithmetic; weights stay float32. auto: bfloat16 where this machine is faster with it."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the arithmetic; weights stay float32. auto: bfloat16 where this machine is faster with it,
+    float16 on a GPU that is too old for it. In float16 the loss is scaled, by a scale that is found by
+    itself."""
     device: str = "auto"
     """cpu, cuda, mps; auto: the first of cuda, mps, cpu that is there."""
     log_every: PositiveInt = 5
@@ -135,6 +175,17 @@ class TrainConfig(Config):
     """What the samples of the finished model begin with."""
     save_every: PositiveInt = 100
     """Steps between two saves of the whole state."""
+    keep_last: PositiveInt = 2
+    """Saves that are kept, the newest ones; a second one stands in where the newest is damaged."""
+    keep_best: bool = False
+    """Whether the save with the lowest loss on held-out text is kept too; it is made at that measurement."""
+    guard: GuardConfig = SkipConfig()
+    """What to do about steps that are not like those before them."""
+
+    @property
+    def rows_at_once(self) -> int | None:
+        """The sequences in one forward pass, where there is a number; None: the whole batch."""
+        return self.micro_batch_size if isinstance(self.micro_batch_size, int) else None
 
 
 class RunConfig(Config):
@@ -160,19 +211,9 @@ class RunConfig(Config):
                 f"data.seq_len {self.data.seq_len} is longer than model.max_seq_len "
                 f"{self.model.max_seq_len}; lower the one or raise the other"
             )
-        size = self.train.micro_batch_size
+        size = self.train.rows_at_once
         if size is not None and size > self.data.batch_size:
             raise ValueError(
                 f"train.micro_batch_size {size} exceeds data.batch_size {self.data.batch_size}; lower it"
             )
         return self
-
-
-def trained_model(config: RunConfig) -> ModelConfig:
-    """The model that a run trains: a decoder, since there is no objective for another shape yet."""
-    if not isinstance(config.model, ModelConfig):
-        raise ConfigError(
-            f"model.kind is {config.model.kind}, and only decoders (causal_lm) are trained yet; start from "
-            "one, such as the recipe quickstart"
-        )
-    return config.model

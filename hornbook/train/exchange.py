@@ -16,8 +16,10 @@ from hornbook.checkpoint.folder import RunFolder
 from hornbook.checkpoint.hugging_face import read_model, write_model
 from hornbook.data.config import DataConfig
 from hornbook.tokenizer.tokenizer import Tokenizer
-from hornbook.train.config import RunConfig, TokenizerConfig
+from hornbook.train.config import RunConfig, TokenizerConfig, TrainConfig
+from hornbook.train.objective_config import NextTokenConfig
 from hornbook.train.run import Run, load
+from hornbook.train.tasks import default_objective
 
 SMALLEST_VOCABULARY = 257
 """The smallest that a training of a tokenizer makes; one that is read may be smaller."""
@@ -27,8 +29,8 @@ def import_hf(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None
     """Read a folder of Hugging Face as a run; with `out` it becomes a run folder, which later stages read.
 
     The model may be of any shape. What the folder's configuration has and is not understood here is refused
-    by name. The training part of the run's configuration is the default: how the model was trained, the
-    folder does not tell.
+    by name. The training part of the run's configuration is the default, with the objective that is usual for
+    the shape: how the model was trained, the folder does not tell.
     """
     path = Path(folder)
     if out is not None and RunFolder(out).exists:
@@ -46,6 +48,7 @@ def import_hf(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None
             vocab_size=max(tokenizer.vocab_size, SMALLEST_VOCABULARY), pattern=tokenizer.pattern
         ),
         data=DataConfig(seq_len=min(DataConfig().seq_len, model_config.max_seq_len)),
+        train=TrainConfig(objective=default_objective(model_config) or NextTokenConfig()),
     )
     if out is None:
         return Run(path, config, tokenizer, model.eval())

@@ -8,28 +8,35 @@ training and what the report draws later can never differ.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import torch
 
 from hornbook.base.errors import ConfigError, TextError
 from hornbook.base.progress import Progress, silent
 from hornbook.base.randomness import stream
 from hornbook.checkpoint.folder import RunFolder
-from hornbook.data.batch import Batch, next_tokens
-from hornbook.data.loader import WindowLoader, read_rows
+from hornbook.data.batch import Batch
+from hornbook.data.loader import Prefetched
 from hornbook.data.shards import TokenShards
+from hornbook.data.sources import Texts, make_loader
+from hornbook.data.windows import read_rows
 from hornbook.generate.text import generate_text
+from hornbook.model.count import training_flops_per_token
 from hornbook.model.models import CausalLM
+from hornbook.model.seq2seq import Seq2SeqLM
+from hornbook.model.shapes import build_model
 from hornbook.parallel.recompute import recompute
 from hornbook.tokenizer.tokenizer import Tokenizer
-from hornbook.train.config import RunConfig, trained_model
-from hornbook.train.device import PRECISIONS, keep_freed_memory, resolve_device
-from hornbook.train.loop import Hook, StepInfo, TrainState, run_hooks, stop_after_step, training_steps
-from hornbook.train.objectives import next_token
+from hornbook.train.compile import compile_stacks
+from hornbook.train.config import RunConfig
+from hornbook.train.device import PRECISIONS, keep_freed_memory, matmul_peak, resolve_device
+from hornbook.train.guard import Guard
+from hornbook.train.keeper import Keeper
+from hornbook.train.loop import Hook, StepInfo, run_hooks, stop_after_step, training_steps
 from hornbook.train.optimizer import Optimizer
+from hornbook.train.state import TrainState
+from hornbook.train.tasks import build_task, goes_on
 from hornbook.train.validate import measure
 
 SAMPLE_TOKENS = 48
@@ -49,7 +56,7 @@ class Fit:
         config: RunConfig,
         folder: RunFolder,
         tokenizer: Tokenizer,
-        train: TokenShards,
+        train: Texts,
         held_out: TokenShards,
         listen: Listener = ignore,
     ) -> None:
@@ -58,37 +65,34 @@ class Fit:
         self.precision = PRECISIONS[config.train.precision]
         keep_freed_memory()
         device = resolve_device(config.train.device)
-        model = CausalLM(trained_model(config), config.seed).to(device)
+        task = build_task(config, tokenizer)
+        model = build_model(config.model, config.seed).to(device)
         recompute(model, config.train.recompute)
-        self.state = TrainState(model, Optimizer(model, config.train.optimizer, self.precision), config.seed)
-        self.objective = next_token(torch.tensor(tokenizer.byte_lengths))
-        self.loader = WindowLoader(
-            train,
-            seq_len=config.data.seq_len,
-            batch_size=config.data.batch_size,
-            seed=config.seed,
-            document_mask=config.data.document_mask,
-        )
+        optimizer = Optimizer(model, config.train.optimizer, self.precision, config.train.average)
+        self.state = TrainState(model, optimizer, config.seed, guard=Guard(config.train.guard))
+        if config.train.compile == "always":
+            compile_stacks(model, self._tell)
+        self.objective, self.collate = task.objective, task.collate
+        loader = make_loader(config.data, train, seed=config.seed, collate=self.collate)
+        self.loader, self.about_data = Prefetched(loader), loader.source.describe()
         self.validation = self._validation_batches(held_out)
         self.logged = (0, 0.0)
+        flops = training_flops_per_token(model, config.data.seq_len)
+        self.peak_tokens_per_second = matmul_peak(device, self.precision) / flops
+        self.keeper = Keeper(self.state, folder.saves, config.train, self.record)
 
     def resume(self) -> int:
         """Go back to the last save, if there is one; return the step it was made at."""
+        damaged = self.keeper.resume()
         state = self.state
-        if self.folder.training_path.exists():
-            optimizer, facts = self.folder.load_training(state.model)
-            state.optimizer.load(optimizer)
-            state.step, state.tokens, state.seconds = (
-                int(facts["step"]),
-                int(facts["tokens"]),
-                facts["seconds"],
-            )
         if state.step > self.config.train.steps:
             raise ConfigError(
                 f"the run stands at step {state.step}, past train.steps {self.config.train.steps}; raise it"
             )
         self.folder.forget_metrics_after(state.step)
         self.logged = (state.tokens, state.seconds)
+        for sentence in damaged:
+            self.record("event", state.step, text=f"{sentence}; an older save is used")
         return state.step
 
     def run(self, progress: Progress = silent) -> bool:
@@ -97,18 +101,22 @@ class Fit:
             Hook(self.config.train.log_every, self._log),
             Hook(self.config.train.validate_every, self._validate),
             Hook(self.config.train.sample_every, self._sample),
-            Hook(self.config.train.save_every, self._save),
+            Hook(1, self.keeper.after_step),
         ]
-        with stop_after_step() as stop_wished:
+        if self.state.step == 0 and self.about_data:
+            self.record("event", 0, text=self.about_data)
+        with stop_after_step() as stop_wished, self.keeper.at_work():
             steps = training_steps(self.state, self.loader, self.objective, self.config.train, self.precision)
             for info in steps:
                 run_hooks(info, hooks)
                 progress(info.step, info.steps, _note(info))
                 if stop_wished() and not info.is_last:
-                    self._save(info)
+                    self.keeper.save()
+                    self.keeper.writer.wait()
                     self.record("event", info.step, text="interrupted; everything is saved")
                     return False
-        self.folder.save_model(self.state.model, self.state.step)
+        with self.state.optimizer.averaged():
+            self.folder.save_model(self.state.model, self.state.step)
         return True
 
     def record(self, kind: str, step: int, **facts: Any) -> None:
@@ -116,9 +124,14 @@ class Fit:
         self.folder.append_metrics(kind=kind, step=step, **facts)
         self.listen({"kind": kind, "step": step, **facts})
 
+    def _tell(self, text: str) -> None:
+        """Write down something that happened."""
+        self.record("event", self.state.step, text=text)
+
     def _log(self, info: StepInfo) -> None:
         tokens, seconds = self.logged
         self.logged = (info.tokens, info.seconds)
+        speed = (info.tokens - tokens) / (info.seconds - seconds)
         self.record(
             "train",
             info.step,
@@ -128,24 +141,31 @@ class Fit:
             bits_per_byte=info.bits_per_byte,
             learning_rate=info.learning_rate,
             grad_norm=info.result.grad_norm,
-            tokens_per_second=round((info.tokens - tokens) / (info.seconds - seconds), 1),
+            tokens_per_second=round(speed, 1),
+            mfu=round(speed / self.peak_tokens_per_second, 4),
+            **({} if info.result.skipped is None else {"skipped": info.result.skipped}),
         )
 
     def _validate(self, info: StepInfo) -> None:
-        found = measure(self.state.model, self.validation, self.objective, self.precision)
-        self.record("validation", info.step, **asdict(found))
+        with self.state.optimizer.averaged():
+            found = measure(self.state.model, self.validation, self.objective, self.precision)
+        self.record("validation", info.step, **found.line())
+        self.keeper.measured(info.step, found.loss)
 
     def _sample(self, info: StepInfo) -> None:
-        for prompt in self.config.train.sample_prompts:
-            text = generate_text(
-                self.state.model, self.tokenizer, prompt, max_new_tokens=SAMPLE_TOKENS, seed=self.config.seed
-            )
-            self.record("sample", info.step, prompt=prompt, text=text)
-
-    def _save(self, info: StepInfo) -> None:
-        state = self.state
-        facts = {"step": state.step, "tokens": state.tokens, "seconds": state.seconds}
-        self.folder.save_training(state.model, state.optimizer.state(), facts)
+        model = self.state.model
+        if not (isinstance(model, CausalLM | Seq2SeqLM) and goes_on(self.config)):
+            return
+        with self.state.optimizer.averaged():
+            for prompt in self.config.train.sample_prompts:
+                text = generate_text(
+                    model,
+                    self.tokenizer,
+                    prompt,
+                    max_new_tokens=SAMPLE_TOKENS,
+                    seed=self.config.seed,
+                )
+                self.record("sample", info.step, prompt=prompt, text=text)
 
     def _validation_batches(self, held_out: TokenShards) -> list[Batch]:
         """A few batches spread evenly over the held-out text, the same at every validation."""
@@ -163,7 +183,7 @@ class Fit:
         starts = np.linspace(0, last, n_windows).astype(int).tolist()
         cuts = [starts[i : i + data.batch_size] for i in range(0, n_windows, data.batch_size)]
         rows = [read_rows(held_out, cut, data.seq_len, data.document_mask) for cut in cuts]
-        return [next_tokens(each, stream(self.config.seed, "validation", i)) for i, each in enumerate(rows)]
+        return [self.collate(each, stream(self.config.seed, "validation", i)) for i, each in enumerate(rows)]
 
 
 def _note(info: StepInfo) -> str:

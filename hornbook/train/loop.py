@@ -5,9 +5,9 @@
 
     run_hooks(info, hooks)                        # log, validate, sample, save: (every, function) pairs
 
-The loop's whole state is the weights, the optimizers' memory and the number of steps done. Batches, learning
-rates and dropout follow from the step number, so a run that stops at any step and goes on from a save
-continues bit for bit.
+The loop's whole state is its `TrainState`: the weights, the optimizers' memory, the guard's, and the number
+of steps done. Batches, learning rates and dropout follow from the step number, so a run that stops at any
+step and goes on from a save continues bit for bit.
 """
 
 from __future__ import annotations
@@ -18,35 +18,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import log
+from math import log, nan
 from types import FrameType
 from typing import NamedTuple
 
 import torch
 
 from hornbook.base.randomness import stream_seed
-from hornbook.data.loader import WindowLoader
-from hornbook.model.models import CausalLM
+from hornbook.data.loader import Loader
 from hornbook.train.config import TrainConfig
 from hornbook.train.objectives import Objective
-from hornbook.train.optimizer import Optimizer
 from hornbook.train.schedule import learning_rate_share
+from hornbook.train.state import TrainState
 from hornbook.train.step import StepResult, train_step
-
-
-@dataclass
-class TrainState:
-    """All that changes while a model learns."""
-
-    model: CausalLM
-    optimizer: Optimizer
-    seed: int
-    step: int = 0
-    """Steps done."""
-    tokens: int = 0
-    """Tokens learned from."""
-    seconds: float = 0.0
-    """Time spent in steps, over all sittings."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +44,7 @@ class StepInfo:
     seconds: float
     step_seconds: float
     learning_rate: float
+    step_tokens: int
 
     @property
     def is_last(self) -> bool:
@@ -69,17 +54,22 @@ class StepInfo:
     @property
     def loss(self) -> float:
         """Mean loss of this step's batch, in nats a token."""
-        return self.result.total / self.result.weight
+        return _ratio(self.result.total, self.result.weight)
 
     @property
     def bits_per_byte(self) -> float:
         """Loss of this step's batch in bits for each byte of text: comparable across tokenizers."""
-        return self.result.total / log(2) / self.result.n_bytes
+        return _ratio(self.result.total / log(2), self.result.n_bytes)
 
     @property
     def tokens_per_second(self) -> float:
         """Speed of this step."""
-        return self.result.weight / self.step_seconds
+        return self.step_tokens / self.step_seconds
+
+
+def _ratio(total: float, count: float) -> float:
+    """Total over count; of nothing, not a number."""
+    return total / count if count else nan
 
 
 class Hook(NamedTuple):
@@ -91,7 +81,7 @@ class Hook(NamedTuple):
 
 def training_steps(
     state: TrainState,
-    loader: WindowLoader,
+    loader: Loader,
     objective: Objective,
     config: TrainConfig,
     precision: torch.dtype,
@@ -102,22 +92,27 @@ def training_steps(
         began = time.perf_counter()
         torch.manual_seed(stream_seed(state.seed, "dropout", state.step))
         share = learning_rate_share(config.schedule, state.step, config.steps)
+        share *= state.guard.rate_share(state.step)
+        batch = loader.batch(state.step)
         result = train_step(
             state.model,
-            loader.batch(state.step),
+            batch,
             objective,
             state.optimizer,
             learning_rate_share=share,
-            micro_batch_size=config.micro_batch_size,
+            micro_batch_size=config.rows_at_once,
             max_grad_norm=config.max_grad_norm,
             precision=precision,
+            judge=state.guard.judge,
         )
         took = time.perf_counter() - began
         state.step += 1
-        state.tokens += int(result.weight)
+        state.tokens += batch.n_tokens
         state.seconds += took
         rate = share * config.optimizer.learning_rate
-        yield StepInfo(state.step, config.steps, result, state.tokens, state.seconds, took, rate)
+        yield StepInfo(
+            state.step, config.steps, result, state.tokens, state.seconds, took, rate, batch.n_tokens
+        )
 
 
 def run_hooks(info: StepInfo, hooks: Sequence[Hook]) -> None:

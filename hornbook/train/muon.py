@@ -51,28 +51,28 @@ class Muon(torch.optim.Optimizer):
         for parameter in parameters:
             if "momentum" not in self.state[parameter]:
                 self.state[parameter]["momentum"] = torch.zeros_like(parameter)
-        gradients = torch.stack([parameter.grad for parameter in parameters if parameter.grad is not None])
-        means = torch.stack([self.state[parameter]["momentum"] for parameter in parameters])
-        means.lerp_(gradients, 1 - group["momentum"])
-        ahead = gradients.lerp_(means, group["momentum"])  # Nesterov's look ahead
-        updates = orthogonalise(ahead.to(self.dtype), group["steps"]).to(means.dtype)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        means = [self.state[parameter]["momentum"] for parameter in parameters]
+        torch._foreach_lerp_(means, gradients, 1 - group["momentum"])
+        ahead = torch._foreach_lerp(gradients, means, group["momentum"])  # Nesterov's look ahead
+        updates = orthogonalise(torch.stack(ahead), group["steps"], self.dtype).to(means[0].dtype)
+        weights: list[Tensor] = list(parameters)
+        if group["weight_decay"]:
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
         rows, columns = parameters[0].shape
         rate = group["lr"] * max(1.0, rows / columns) ** 0.5
-        for parameter, mean, update in zip(parameters, means, updates, strict=True):
-            self.state[parameter]["momentum"].copy_(mean)
-            if group["weight_decay"]:
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.sub_(update, alpha=rate)
+        torch._foreach_add_(weights, updates.unbind(), alpha=-rate)
 
 
 def orthogonalise(
-    matrices: Float[Tensor, "batch rows columns"], steps: int
+    matrices: Float[Tensor, "batch rows columns"], steps: int, dtype: torch.dtype
 ) -> Float[Tensor, "batch rows columns"]:
-    """Bring all singular values of each matrix near one, by Newton-Schulz iteration: products only."""
+    """Bring all singular values of each matrix near one, by Newton-Schulz iteration: products in `dtype`."""
     a, b, c = NEWTON_SCHULZ
     tall = matrices.size(-2) > matrices.size(-1)
     x = matrices.mT if tall else matrices
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    # Before the cast: small gradients would be nothing in float16.
+    x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).to(dtype)
     for _ in range(steps):
         square = x @ x.mT
         polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)

@@ -7,7 +7,7 @@ accumulates, resumes or runs in a lower precision.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -42,6 +42,14 @@ def cross_entropy(logits: Float[Tensor, "n vocab"], targets: Int[Tensor, " n"]) 
     powers = torch.exp(logits - logits.max(-1, keepdim=True).values)
     shares = powers / powers.sum(-1, keepdim=True)
     return -torch.log(shares[torch.arange(len(targets)), targets]).mean()
+
+
+def cross_entropy_and_z_loss(
+    logits: Float[Tensor, "n vocab"], targets: Int[Tensor, " n"], weight: float
+) -> Float[Tensor, ""]:
+    """The same, and a price on large logits: the square of the log of the sum that shares are taken of."""
+    z = torch.log(torch.exp(logits).sum(-1))
+    return cross_entropy(logits, targets) + weight * (z**2).mean()
 
 
 class AdamW:
@@ -93,6 +101,15 @@ def orthogonalise(x: Float[Tensor, "rows columns"], steps: int) -> Float[Tensor,
         square = x @ x.T
         x = 3.4445 * x - 4.775 * square @ x + 2.0315 * square @ square @ x
     return x
+
+
+def moving_average(history: Sequence[Tensor], decay: float) -> Tensor:
+    """Of a weight's values in turn: each fades by `decay` a step, and the first ones weigh alike."""
+    average = torch.zeros_like(history[0])
+    for count, value in enumerate(history, 1):
+        share = max(1 - decay, 1 / count)
+        average = (1 - share) * average + share * value
+    return average
 
 
 def learning_rate_share(step: int, steps: int, warmup: float, decay: float) -> float:

@@ -103,11 +103,15 @@ def load(
     folder: str | os.PathLike[str],
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
+    step: int | None = None,
 ) -> Run:
-    """Open a run folder. `device` None: the fastest there is; `dtype` None: float32, as saved."""
+    """Open a run folder. `device` None: the fastest there is; `dtype` None: float32, as saved.
+
+    `step` takes the weights of a save instead of the finished ones.
+    """
     files = RunFolder(folder)
     config = parse(RunConfig, files.read_config(), str(files.config_path))
-    model = files.read_model(config.model).eval()
+    model = files.read_model(config.model, step).eval()
     chosen = resolve_device(str(device) if device is not None else "auto")
     model = model.to(device=chosen, dtype=_dtype(dtype))
     return Run(files.path, config, files.read_tokenizer(), model)
@@ -116,6 +120,6 @@ def load(
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
     if isinstance(dtype, str):
         if dtype not in PRECISIONS:
-            raise ConfigError(f"unknown dtype {dtype!r}; choose float32 or bfloat16")
+            raise ConfigError(f"unknown dtype {dtype!r}; choose one of {', '.join(PRECISIONS)}")
         return PRECISIONS[dtype]
     return dtype or torch.float32

@@ -1,19 +1,21 @@
 """One optimizer step: forward and backward over the micro-batches, one division, one update.
 
 This is where accumulation is made exact: losses are summed, and the gradient is divided once, by the
-number of predictions in all micro-batches together.
+number of predictions in all micro-batches together. Before any weight changes a judge is asked, who may
+leave the update out.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 
-from hornbook.base.errors import HornbookError
 from hornbook.data.batch import Batch
-from hornbook.model.models import CausalLM
+from hornbook.model.shapes import AnyModel
 from hornbook.train.objectives import Loss, Objective
 from hornbook.train.optimizer import Optimizer
 
@@ -30,10 +32,26 @@ class StepResult:
     """Bytes of text predicted."""
     grad_norm: float
     """Length of the gradient over all weights, before any shortening."""
+    skipped: str | None = None
+    """Why no weight was changed; None: they were."""
+
+
+Judge = Callable[[float, float, float], str | None]
+"""Told a step's summed loss, its weight and the length of its gradient before any weight changes; says why
+the update is to be left out, or None."""
+
+
+def only_finite(total: float, weight: float, grad_norm: float) -> str | None:
+    """The judge that leaves out what no optimizer could digest: an empty batch, and what is not a number."""
+    if weight == 0:
+        return "the batch has nothing to predict"
+    if math.isfinite(total) and math.isfinite(grad_norm):
+        return None
+    return f"not finite: loss {total / weight:.3g}, gradient norm {grad_norm:.3g}"
 
 
 def train_step(
-    model: CausalLM,
+    model: AnyModel,
     batch: Batch,
     objective: Objective,
     optimizer: Optimizer,
@@ -42,29 +60,31 @@ def train_step(
     micro_batch_size: int | None = None,
     max_grad_norm: float | None = None,
     precision: torch.dtype = torch.float32,
+    judge: Judge = only_finite,
 ) -> StepResult:
-    """Learn from one batch. Raises if the loss is not a finite number, before any weight changes."""
+    """Learn from one batch, or leave it where `judge` says so."""
     device = next(model.parameters()).device
     model.zero_grad(set_to_none=True)  # a step that was broken off may have left some
-    total = weight = n_bytes = 0.0
+    scale = optimizer.loss_scale
+    found = []
     for micro in batch.split(micro_batch_size or len(batch.tokens)):
         with autocast(device, precision):
             loss: Loss = objective(model, micro.to(device))
-        loss.learned.backward()
-        total += loss.total.item()
-        weight += loss.weight.item()
-        n_bytes += loss.n_bytes.item()
+        (loss.learned * scale.value).backward()
+        found.append(torch.stack([loss.total.detach(), loss.weight, loss.n_bytes]))
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    torch._foreach_div_(gradients, weight)
-    norm = torch.nn.utils.get_total_norm(gradients)
-    grad_norm = norm.item()
-    if not (grad_norm < float("inf")):
-        raise HornbookError(
-            f"the gradient is not finite (loss {total / weight:.3g}, gradient norm {grad_norm}): lower the "
-            "learning rate (train.optimizer.learning_rate) and resume from the last save with --resume"
-        )
-    if max_grad_norm is not None and grad_norm > max_grad_norm:
-        torch._foreach_mul_(gradients, max_grad_norm / grad_norm)
+    norm = torch.nn.utils.get_total_norm(
+        gradients
+    ).item()  # the first number waited for, where a GPU computes
+    total, weight, n_bytes = (sum(column) for column in zip(*torch.stack(found).tolist(), strict=True))
+    grad_norm = norm / (weight * scale.value) if weight else 0.0
+    overflows = scale.can_halve and math.isfinite(total) and not math.isfinite(grad_norm)
+    if reason := scale.overflowed() if overflows else judge(total, weight, grad_norm):
+        model.zero_grad(set_to_none=True)
+        return StepResult(total, weight, n_bytes, grad_norm, skipped=reason)
+    scale.held()
+    too_long = 1.0 if max_grad_norm is None else max(1.0, grad_norm / max_grad_norm)
+    torch._foreach_div_(gradients, weight * scale.value * too_long)
     optimizer.step(learning_rate_share)
     return StepResult(total, weight, n_bytes, grad_norm)
 

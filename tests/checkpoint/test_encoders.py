@@ -180,17 +180,22 @@ def test_norms_of_old_files_have_a_gamma_and_a_beta(pair: Any, tmp_path: Path) -
     assert torch.equal(again.eval()(tokens), ours(tokens))
 
 
-def test_a_model_with_both_heads_of_its_pretraining_is_read_as_the_one(tmp_path: Path) -> None:
-    """The other one judged whether two texts belong together; most files of the first BERT have it."""
+def test_a_model_with_both_heads_of_its_pretraining_is_read_and_written(tmp_path: Path) -> None:
+    """The other one judges whether two texts belong together; most files of the first BERT have it."""
     _, config = ENCODER_CASES["bert"]
     theirs = drawn(transformers.BertForPreTraining._from_config(config(), attn_implementation="eager"))
-    theirs.save_pretrained(tmp_path)
-    config, ours = read_model(tmp_path)
-    assert type(ours) is MaskedLM
+    theirs.save_pretrained(tmp_path / "in")
+    config, ours = read_model(tmp_path / "in")
+    assert type(ours) is MaskedLM and ours.pairs is not None
     tokens, segments = some_inputs(config, 9)
     with torch.no_grad():
-        wanted = theirs(tokens, token_type_ids=segments).prediction_logits
-        assert_same(ours.eval()(tokens, segments=segments), wanted)
+        wanted = theirs(tokens, token_type_ids=segments)
+        assert_same(ours.eval()(tokens, segments=segments), wanted.prediction_logits)
+        assert_same(ours.pairs(ours.features(tokens, segments=segments)), wanted.seq_relationship_logits)
+    assert write_model(ours, config, tmp_path / "out") == "bert"
+    again = transformers.BertForPreTraining.from_pretrained(tmp_path / "out", attn_implementation="eager")
+    for name, weight in theirs.state_dict().items():
+        assert torch.equal(again.state_dict()[name], weight), name
 
 
 @pytest.mark.parametrize("case", ["bert untied, odd", "roberta untied, odd"])
@@ -270,6 +275,12 @@ def test_a_family_that_cannot_hold_an_encoder_says_why(pair: Any, tmp_path: Path
     assert isinstance(plain, MaskedLMConfig)
     with pytest.raises(ConfigError, match="it cannot say embedding"):
         write_model(MaskedLM(plain, 0), plain, tmp_path / "out", "bert")
+    block = config.pattern[0]
+    attention = block.attention.model_copy(update={"window": 4})
+    narrow = config.model_copy(update={"pattern": (block.model_copy(update={"attention": attention}),)})
+    assert isinstance(narrow, MaskedLMConfig)
+    with pytest.raises(ConfigError, match=r"it cannot say pattern\.0\.attention\.window = 4"):
+        write_model(MaskedLM(narrow, 0), narrow, tmp_path / "out", "bert")
     _, config, _, _ = pair("bert classes")
     pooled = config.model_copy(update={"pooling": "mean"})
     assert isinstance(pooled, ClassifierConfig)

@@ -12,7 +12,7 @@ from recipes.tiny_runs import ended, home, hornbook, process
 import hornbook as hb
 from hornbook.cli.main import app
 
-VERBS = ["quickstart", "train", "generate", "chat", "show", "import", "export"]
+VERBS = ["quickstart", "train", "generate", "chat", "tokenize", "show", "import", "export"]
 
 
 def examples(verb: str) -> list[str]:

@@ -233,10 +233,10 @@ def test_damaged_weights_are_named_and_mended(place: Path, verb: str, harm: Call
 @pytest.mark.parametrize("harm", [cut, flip])
 def test_a_damaged_save_is_named(place: Path, harm: Callable[[Path], None]) -> None:
     shutil.copytree(home() / "run", "run")
-    harm(Path("run/training/state.safetensors"))
+    harm(Path("run/training/step-4.safetensors"))
     Path("run/model.safetensors").unlink()
     sentence = complaint("train", "run", "--resume")
-    assert sentence.startswith("run/training/state.safetensors is damaged")
+    assert sentence.startswith("run/training/step-4.safetensors is damaged")
     assert "--overwrite" in sentence
 
 
@@ -266,6 +266,7 @@ def test_a_run_of_another_format_is_named(place: Path) -> None:
 
 def test_resume_refuses_another_configuration(place: Path) -> None:
     shutil.copytree(home() / "run", "run")
-    sentence = complaint("train", "run", "train.steps=9", "--resume")
-    assert "train.steps was 4, asked is 9" in sentence
+    sentence = complaint("train", "run", "train.steps=9", "data.batch_size=2", "--resume")
+    assert "data.batch_size was 16, asked is 2" in sentence
+    assert "(these may change: train.steps was 4, asked is 9)" in sentence
     assert RunFolder("run").is_finished

@@ -118,14 +118,19 @@ def test_an_answer_is_written_without_its_prompt(run_of: Callable[[str], Path]) 
     assert complaint("generate", folder, "a small text, " * 9).endswith("cut the input")
 
 
-@every_other_shape
-def test_training_is_refused_and_nothing_is_made(
-    kind: str, run_of: Callable[[str], Path], tmp_path: Path
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [
+        ("masked_lm", "for a masked_lm choose masked or masked_pairs"),
+        ("classifier", "it learns from labelled texts"),
+        ("permutation_lm", "for a permutation_lm choose permutation"),
+        ("seq2seq", "for a seq2seq choose span_denoising or prefix"),
+    ],
+)
+def test_an_objective_of_another_shape_is_refused_and_nothing_is_made(
+    kind: str, advice: str, run_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    said = (
-        f"model.kind is {kind}, and only decoders (causal_lm) are trained yet; start from one, such as the "
-        "recipe quickstart"
-    )
+    said = f"train.objective next_token is for a causal_lm, and model.kind is {kind}; {advice}"
     assert complaint("train", run_of(kind), "--out", tmp_path / "out") == said
     assert complaint("train", run_of(kind), "--resume") == said
     assert not (tmp_path / "out").exists()

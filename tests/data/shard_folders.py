@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hornbook.data.batch import Batch, next_tokens
-from hornbook.data.loader import read_rows
 from hornbook.data.shards import TokenShards, write_shards
+from hornbook.data.windows import read_rows
 
 END = 256
 """The end-of-text id of the tokenizer of bytes."""

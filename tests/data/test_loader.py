@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -14,19 +15,25 @@ from data.shard_folders import counted, read_batch, shards_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hornbook.base.errors import TextError
+from hornbook.base.config import parse
+from hornbook.base.errors import ConfigError, RunFolderError, TextError
 from hornbook.base.randomness import stream
 from hornbook.data import reference
 from hornbook.data.batch import Batch
-from hornbook.data.loader import WindowLoader
+from hornbook.data.config import DataConfig
+from hornbook.data.loader import Prefetched, SourceLoader
 from hornbook.data.shards import TokenShards
+from hornbook.data.windows import Windows
 from hornbook.model.mask import Mask
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def loader_over(shards: TokenShards, seq_len: int = 4, batch_size: int = 2, seed: int = 0) -> WindowLoader:
-    return WindowLoader(shards, seq_len=seq_len, batch_size=batch_size, seed=seed, document_mask=True)
+def loader_over(
+    shards: TokenShards, seq_len: int = 4, batch_size: int = 2, seed: int = 0, stride: int | None = None
+) -> SourceLoader:
+    windows = Windows(shards, seq_len=seq_len, stride=stride, seed=seed, document_mask=True)
+    return SourceLoader(windows, batch_size=batch_size, seed=seed)
 
 
 def pairs(batch: Batch) -> list[Pair]:
@@ -34,11 +41,11 @@ def pairs(batch: Batch) -> list[Pair]:
     return [(tuple(tokens), tuple(targets)) for tokens, targets in rows]
 
 
-def epochs(loader: WindowLoader, n_epochs: int) -> list[list[Pair]]:
+def epochs(loader: SourceLoader, n_epochs: int) -> list[list[Pair]]:
     """The windows in the order in which they are served, cut into epochs."""
-    n_steps = -(-n_epochs * loader.n_windows // loader.batch_size)
+    n_steps = -(-n_epochs * loader.source.n_rows // loader.batch_size)
     served = [pair for step in range(n_steps) for pair in pairs(loader.batch(step))]
-    return [served[i * loader.n_windows : (i + 1) * loader.n_windows] for i in range(n_epochs)]
+    return [served[i * loader.source.n_rows : (i + 1) * loader.source.n_rows] for i in range(n_epochs)]
 
 
 @settings(max_examples=40)
@@ -48,26 +55,28 @@ def epochs(loader: WindowLoader, n_epochs: int) -> list[list[Pair]]:
     batch_size=st.integers(1, 3),
     seed=st.integers(0, 9),
     shard_tokens=st.integers(1, 50),
+    stride=st.integers(1, 6),
 )
 def test_an_epoch_is_the_windows_of_the_reference_each_once(
-    length: int, seq_len: int, batch_size: int, seed: int, shard_tokens: int
+    length: int, seq_len: int, batch_size: int, seed: int, shard_tokens: int, stride: int
 ) -> None:
-    """From the epoch's shift on, the textbook's windows side by side, in another order.
+    """From the epoch's shift on, the textbook's windows, in another order; they overlap or touch.
 
     All ids differ, so equal windows are the same window. The windows of the twin may be one more: the
     loader gives one up, to have room for the shift.
     """
     with tempfile.TemporaryDirectory() as folder:
         lists = counted(length // 2, length - length // 2)
+        stride = min(stride, seq_len)
         loader = loader_over(
-            shards_of(lists, Path(folder), shard_tokens=shard_tokens), seq_len, batch_size, seed
+            shards_of(lists, Path(folder), shard_tokens=shard_tokens), seq_len, batch_size, seed, stride
         )
         tokens = [i for ids in lists for i in (0, *ids)]
         for epoch, served in enumerate(epochs(loader, 3)):
-            shift = int(stream(seed, "data", epoch).integers(seq_len))
-            wanted = [(tuple(a), tuple(b)) for a, b in reference.windows(tokens[shift:], seq_len, seq_len)]
-            assert len(wanted) - loader.n_windows in (0, 1)
-            assert Counter(served) == Counter(wanted[: loader.n_windows])
+            shift = int(stream(seed, "data", epoch).integers(stride))
+            wanted = [(tuple(a), tuple(b)) for a, b in reference.windows(tokens[shift:], seq_len, stride)]
+            assert len(wanted) - loader.source.n_rows in (0, 1)
+            assert Counter(served) == Counter(wanted[: loader.source.n_rows])
 
 
 def test_epochs_differ_in_order_and_in_cuts(tmp_path: Path) -> None:
@@ -99,9 +108,11 @@ def test_a_batch_is_the_same_in_a_fresh_process(tmp_path: Path) -> None:
     loader = loader_over(shards_of(counted(60, 60), tmp_path))
     code = """
 import sys
-from hornbook.data.loader import WindowLoader
+from hornbook.data.loader import SourceLoader
 from hornbook.data.shards import TokenShards
-loader = WindowLoader(TokenShards(sys.argv[1]), seq_len=4, batch_size=2, seed=0, document_mask=True)
+from hornbook.data.windows import Windows
+windows = Windows(TokenShards(sys.argv[1]), seq_len=4, seed=0, document_mask=True)
+loader = SourceLoader(windows, batch_size=2, seed=0)
 print(loader.batch(41).tokens.tolist())
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
@@ -160,3 +171,53 @@ def test_micro_batches_are_the_batch_in_order(tmp_path: Path, size: int) -> None
 
 def test_the_example_of_the_reference() -> None:
     assert reference.windows([1, 2, 3, 4, 5, 6], seq_len=2, stride=2) == [([1, 2], [2, 3]), ([3, 4], [4, 5])]
+
+
+def test_windows_that_overlap_are_told(tmp_path: Path) -> None:
+    shards = shards_of(counted(99), tmp_path)
+    assert loader_over(shards).source.describe() == ""
+    overlapping = loader_over(shards, seq_len=8, stride=2).source
+    assert overlapping.describe() == "windows of 8 tokens every 2: an epoch reads the text 4 times"
+
+
+def test_a_stride_longer_than_a_sequence_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"sequences\.stride 9 is longer than seq_len 8.*give at most 8"):
+        parse(DataConfig, {"seq_len": 8, "sequences": {"kind": "windows", "stride": 9}})
+
+
+def test_batches_made_ahead_are_the_same(tmp_path: Path) -> None:
+    """One after the other, again, back, and far ahead."""
+    loader = loader_over(shards_of(counted(60, 60), tmp_path))
+    ahead = Prefetched(loader)
+    assert ahead.steps_per_epoch == loader.steps_per_epoch
+    for step in (0, 1, 2, 2, 3, 1, 50, 51):
+        assert torch.equal(ahead.batch(step).tokens, loader.batch(step).tokens)
+
+
+def test_the_next_batch_is_made_before_it_is_asked_for(tmp_path: Path) -> None:
+    made = threading.Event()
+
+    class Watched(SourceLoader):
+        def batch(self, step: int) -> Batch:
+            found = super().batch(step)
+            if step == 6:
+                made.set()
+            return found
+
+    windows = Windows(shards_of(counted(60, 60), tmp_path), seq_len=4, seed=0, document_mask=True)
+    Prefetched(Watched(windows, batch_size=2, seed=0)).batch(5)
+    assert made.wait(timeout=60)
+
+
+def test_damage_found_ahead_is_told_when_the_batch_is_asked_for(tmp_path: Path) -> None:
+    class Broken(SourceLoader):
+        def batch(self, step: int) -> Batch:
+            if step == 1:
+                raise RunFolderError("00000.tokens is damaged")
+            return super().batch(step)
+
+    windows = Windows(shards_of(counted(60, 60), tmp_path), seq_len=4, seed=0, document_mask=True)
+    ahead = Prefetched(Broken(windows, batch_size=2, seed=0))
+    ahead.batch(0)
+    with pytest.raises(RunFolderError, match="is damaged"):
+        ahead.batch(1)

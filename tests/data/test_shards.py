@@ -38,7 +38,7 @@ def test_documents_come_back(texts: list[str], shard_tokens: int, vocab_size: in
             fingerprint=FINGERPRINT,
             shard_tokens=shard_tokens,
         )
-        shards = TokenShards(folder, FINGERPRINT)
+        shards = TokenShards(folder, fingerprint=FINGERPRINT)
         wanted = [[END, *text.encode()] for text in texts]
         assert [document.tolist() for document in shards.documents()] == wanted
         assert counts == shards.counts
@@ -71,7 +71,7 @@ def test_the_files_are_plain_little_endian_numbers(tmp_path: Path, vocab_size: i
     """Anyone can read them without this package; ids up to the last one of the vocabulary fit."""
     shards_of([[1, 2], [vocab_size - 1]], tmp_path, vocab_size=vocab_size)
     header = json.loads((tmp_path / "header.json").read_text())
-    assert (header["format"], header["dtype"], header["vocab_size"]) == (1, dtype, vocab_size)
+    assert (header["format"], header["dtype"], header["vocab_size"]) == (2, dtype, vocab_size)
     assert np.fromfile(tmp_path / "00000.tokens", dtype).tolist() == [0, 1, 2, 0, vocab_size - 1]
     assert np.fromfile(tmp_path / "00000.offsets", "<u8").tolist() == [0, 3]
 
@@ -125,7 +125,7 @@ def test_special_names_in_a_text_are_letters(tmp_path: Path) -> None:
 def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
     write_shards(["a"], ByteTokenizer(), tmp_path, fingerprint=FINGERPRINT)
     with pytest.raises(RunFolderError) as caught:
-        TokenShards(tmp_path, "f" * 64)
+        TokenShards(tmp_path, fingerprint="f" * 64)
     assert str(caught.value) == (
         f"{tmp_path} was made with another tokenizer (0123456789ab, this one is ffffffffffff); "
         "tokenize the text again"
@@ -135,8 +135,10 @@ def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
 def test_another_format_is_refused(tmp_path: Path) -> None:
     shards_of([[1]], tmp_path)
     path = tmp_path / "header.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(RunFolderError, match=r"header.json is not a token header of format 1; tokenize"):
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    with pytest.raises(
+        RunFolderError, match=r"header.json is not a token header of format 2 but of 1; tokenize"
+    ):
         TokenShards(tmp_path)
 
 
@@ -150,7 +152,7 @@ def flip_a_bit(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("suffix", ["tokens", "offsets"])
+@pytest.mark.parametrize("suffix", ["tokens", "offsets", "checks"])
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -162,10 +164,85 @@ def flip_a_bit(path: Path) -> None:
 def test_a_damaged_file_is_named(
     tmp_path: Path, suffix: str, damage: Callable[[Path], None], message: str
 ) -> None:
+    """When the folder is opened, or when the damaged tokens are read; those of other shards can be."""
     shards_of(counted(3, 3, 3), tmp_path, shard_tokens=1)
     damage(tmp_path / f"00001.{suffix}")
     with pytest.raises(RunFolderError, match=message.format(suffix)):
+        shards = TokenShards(tmp_path)
+        assert shards.read(0, 4).tolist() == [0, 1, 2, 3]
+        shards.read(2, 6)
+
+
+def test_each_block_is_checked_when_it_is_read(tmp_path: Path) -> None:
+    """Damage far away disturbs nobody, and a block once read is not read again to be checked."""
+    per_block = module.BLOCK_BYTES // 2
+    shards = shards_of([[7] * (3 * per_block)], tmp_path, vocab_size=10)
+    path = tmp_path / "00000.tokens"
+    flip_a_bit(path)  # In the middle of three and a bit, so in the second block.
+    assert set(shards.read(1, per_block).tolist()) == {7}
+    assert set(shards.read(2 * per_block, len(shards)).tolist()) == {7}
+    with pytest.raises(RunFolderError, match=r"00000\.tokens is damaged"):
+        shards.read(per_block - 1, per_block + 1)
+    flip_a_bit(path)
+    assert len(shards.read(0, len(shards))) == len(shards)
+    assert len(os.listdir(tmp_path)) == 4
+
+
+def test_an_id_beyond_the_vocabulary_is_refused(tmp_path: Path) -> None:
+    shards_of([[1, 5]], tmp_path, vocab_size=6)
+    path = tmp_path / "header.json"
+    path.write_text(path.read_text().replace('"vocab_size": 6', '"vocab_size": 5'))
+    with pytest.raises(RunFolderError) as caught:
         TokenShards(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/00000.tokens holds the id 5, and the vocabulary ends at 4; tokenize the text again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dtype": "<f4"}, r"is damaged at dtype: "),
+        ({"shards": 3}, r"is damaged at shards: "),
+        ({"end_of_text": None}, r"is damaged at end_of_text: "),
+        ({"shards": [{"name": "../secret"}]}, r"is damaged at shards\.0\.name: "),
+    ],
+)
+def test_a_foreign_header_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    shards_of([[1]], tmp_path)
+    path = tmp_path / "header.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(RunFolderError, match=message):
+        TokenShards(tmp_path)
+    path.write_text("[]")
+    with pytest.raises(RunFolderError, match="is not a token header of format 2 but of None"):
+        TokenShards(tmp_path)
+
+
+def test_folders_are_read_as_one_text(tmp_path: Path) -> None:
+    shards_of([[1, 2], [3]], tmp_path / "one", shard_tokens=1)
+    shards_of([[4]], tmp_path / "two")
+    both = TokenShards(tmp_path / "one", tmp_path / "two")
+    assert both.read(0, len(both)).tolist() == [0, 1, 2, 0, 3, 0, 4]
+    assert both.document_numbers(0, 7).tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert (both.counts.documents, both.counts.tokens) == (3, 7)
+
+
+def test_folders_of_two_tokenizers_are_refused(tmp_path: Path) -> None:
+    for name in "ab":
+        write_shards([name], ByteTokenizer(), tmp_path / name, fingerprint=name * 64)
+    with pytest.raises(
+        RunFolderError, match=r"b was made with another tokenizer \(bbbbbbbbbbbb, this one is aaaa"
+    ):
+        TokenShards(tmp_path / "a", tmp_path / "b")
+
+
+def test_more_shards_than_files_may_be_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAPPED_FILES", 2)
+    shards = shards_of([[i] for i in range(1, 6)], tmp_path, shard_tokens=1)
+    assert shards.read(0, 10).tolist() == [0, 1, 0, 2, 0, 3, 0, 4, 0, 5]
+    assert shards._mapped.cache_info().currsize == 2
+    assert shards.read(0, 3).tolist() == [0, 1, 0]
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

@@ -24,11 +24,11 @@ from hornbook.base.errors import ConfigError
 from hornbook.model.mixture import Mixture, watched_balance
 from hornbook.parallel.recompute import Recomputation, recompute
 from hornbook.train.config import TrainConfig
-from hornbook.train.objectives import next_token
+from hornbook.train.objectives import predict_tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 WAYS: tuple[Recomputation, ...] = ("block", "selective")
-OBJECTIVE = next_token(torch.arange(31) % 5)
+OBJECTIVE = predict_tokens(torch.arange(31) % 5)
 MIXED = ["experts", "experts, one shared"]
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 
 from hornbook.data.batch import Batch
-from hornbook.model.models import CausalLM
+from hornbook.model.shapes import build_model
 from hornbook.parallel.recompute import recompute
 from hornbook.recipes.shapes import resolve
-from hornbook.train.config import RunConfig, trained_model
+from hornbook.train.config import RunConfig
 from hornbook.train.device import PRECISIONS
-from hornbook.train.objectives import next_token
+from hornbook.train.objectives import predict_tokens
 from hornbook.train.optimizer import Optimizer
 from hornbook.train.step import train_step
 
@@ -41,10 +41,10 @@ class RealTraining:
     def __init__(self, config: RunConfig) -> None:
         self.config = config
         self.precision = PRECISIONS[config.train.precision]
-        self.model = CausalLM(trained_model(config), seed=0).train()
+        self.model = build_model(config.model, seed=0).train()
         recompute(self.model, config.train.recompute)
         self.optimizer = Optimizer(self.model, config.train.optimizer, self.precision)
-        self.objective = next_token(torch.ones(self.model.head.out_features, dtype=torch.int64))
+        self.objective = predict_tokens(torch.ones(config.model.vocab_size, dtype=torch.int64))
         self.tokens = torch.zeros(config.data.batch_size, config.data.seq_len, dtype=torch.int64)
 
     def step(self) -> None:
@@ -54,7 +54,7 @@ class RealTraining:
             self.objective,
             self.optimizer,
             learning_rate_share=1.0,
-            micro_batch_size=self.config.train.micro_batch_size,
+            micro_batch_size=self.config.train.rows_at_once,
             precision=self.precision,
         )
 

@@ -315,6 +315,39 @@ def test_an_unfinished_run_says_so_and_how_to_go_on(tmp_path: Path, status: str)
     assert "trained from nothing" not in page.words
 
 
+def test_what_the_guard_did_is_drawn(tmp_path: Path) -> None:
+    """Steps left out in a row are one mark; their losses, which may be anything, stretch no curve."""
+    rows = [{"kind": "train", "step": step, "loss": 3.0, "grad_norm": 1.0} for step in range(1, 20)]
+    for row in rows[9:12]:
+        row |= {"loss": 812.5, "grad_norm": None, "skipped": "loss 812 where 3 is usual"}
+    skips = [
+        {"kind": "event", "step": step, "what": "skip", "text": f"left out {step}"} for step in (10, 11, 12)
+    ]
+    back = {"kind": "event", "step": 12, "what": "roll_back", "text": "went back to step 5"}
+    later = {"kind": "event", "step": 15, "what": "skip", "text": "left out 15"}
+    folder = run_folder(tmp_path, metrics=lines(*rows, *skips, back, later))
+    history = read_history(folder / "metrics.jsonl")
+    assert [(row["step"], row["more"]) for row in history.occasions] == [(10, 2), (12, 0), (15, 0)]
+    assert first_not_a_number(history) is None
+    page = page_of(folder)
+    assert "step 10 left out 10 (and 2 more)" in page.words and "step 12 went back to step 5" in page.words
+    assert "812" not in page.words and "800" not in page.words
+
+
+def test_events_too_near_for_a_mark_each_share_one(tmp_path: Path) -> None:
+    rows = [{"kind": "train", "step": step, "loss": 3.0} for step in (1, 500, 1000)]
+    events = [{"kind": "event", "step": step, "text": str(step)} for step in (100, 120, 149, 151, 900)]
+    page = write_report(run_folder(tmp_path, metrics=lines(*rows, *events))).read_text(encoding="utf-8")
+    assert re.findall(r'<span class="event"[^>]*>([^<]+)</span>', page) == ["1–3", "4", "5"]  # noqa: RUF001
+
+
+def test_a_run_that_broke_down_says_so(tmp_path: Path) -> None:
+    run = {"status": "diverged", "command": "hornbook train laptop --out run"}
+    page = page_of(run_folder(tmp_path, run=run, metrics=lines({"kind": "train", "step": 3, "loss": 3.0})))
+    assert "Training broke down at step 3" in page.words
+    assert "--resume train.guard=roll_back" in page.words
+
+
 def test_without_bits_per_byte_the_curve_is_in_nats(tmp_path: Path) -> None:
     rows = [{"kind": "train", "step": step, "loss": 9.0 - step} for step in range(1, 5)]
     page = page_of(run_folder(tmp_path, metrics=lines(*rows)))

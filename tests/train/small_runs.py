@@ -9,12 +9,13 @@ from data.shard_folders import ByteTokenizer
 from model.small_models import block, model_config
 
 from hornbook.data.batch import IGNORED, Batch
-from hornbook.data.loader import WindowLoader
+from hornbook.data.loader import SourceLoader
 from hornbook.data.shards import TokenShards, write_shards
+from hornbook.data.windows import Windows
 from hornbook.model.config import ModelConfig
 from hornbook.model.models import CausalLM
 from hornbook.train.config import AdamWConfig, MuonConfig, OptimizerConfig, TrainConfig
-from hornbook.train.objectives import Objective, next_token
+from hornbook.train.objectives import Objective, predict_tokens
 from hornbook.train.optimizer import Optimizer
 
 NUMBERS = [
@@ -55,15 +56,16 @@ def byte_shards(folder: Path, n_documents: int = 40) -> TokenShards:
     return TokenShards(folder)
 
 
-def byte_loader(folder: Path, seed: int = 0, batch_size: int = 4) -> WindowLoader:
+def byte_loader(folder: Path, seed: int = 0, batch_size: int = 4) -> SourceLoader:
     """Batches of 4 sequences of 16 bytes."""
     shards = byte_shards(folder)
-    return WindowLoader(shards, seq_len=16, batch_size=batch_size, seed=seed, document_mask=True)
+    windows = Windows(shards, seq_len=16, seed=seed, document_mask=True)
+    return SourceLoader(windows, batch_size=batch_size, seed=seed)
 
 
 def byte_objective() -> Objective:
     """Next-token prediction over bytes."""
-    return next_token(BYTE_LENGTHS)
+    return predict_tokens(BYTE_LENGTHS)
 
 
 def train_config(**fields: object) -> TrainConfig:

@@ -15,12 +15,12 @@ from hornbook.model.mask import Mask
 from hornbook.model.mixture import balance_loss
 from hornbook.model.models import CausalLM
 from hornbook.train.config import MuonConfig
-from hornbook.train.objectives import next_token
+from hornbook.train.objectives import predict_tokens
 from hornbook.train.optimizer import Optimizer
 from hornbook.train.step import train_step
 from hornbook.train.validate import measure
 
-OBJECTIVE = next_token(torch.arange(31) % 5)
+OBJECTIVE = predict_tokens(torch.arange(31) % 5)
 CONFIG = CONFIGS["experts"]
 
 

@@ -21,16 +21,17 @@ from train.small_runs import (
     train_config,
 )
 
-from hornbook.data.loader import WindowLoader
+from hornbook.data.loader import SourceLoader
 from hornbook.model.config import ModelConfig
-from hornbook.train.loop import Hook, StepInfo, TrainState, run_hooks, stop_after_step, training_steps
+from hornbook.train.loop import Hook, StepInfo, run_hooks, stop_after_step, training_steps
+from hornbook.train.state import TrainState
 from hornbook.train.step import StepResult
 
 DROPOUT = dropout_config(0.3)
 
 
 @pytest.fixture
-def loader(tmp_path: Path) -> WindowLoader:
+def loader(tmp_path: Path) -> SourceLoader:
     return byte_loader(tmp_path)
 
 
@@ -39,13 +40,13 @@ def begin(config: ModelConfig = DROPOUT, seed: int = 0) -> TrainState:
     return TrainState(model, optimizer_for(model), seed)
 
 
-def advance(state: TrainState, loader: WindowLoader, n_steps: int) -> list[StepInfo]:
+def advance(state: TrainState, loader: SourceLoader, n_steps: int) -> list[StepInfo]:
     """Take some steps of a run of 10 and leave the loop."""
     steps = training_steps(state, loader, byte_objective(), train_config(), torch.float32)
     return [next(steps) for _ in range(n_steps)]
 
 
-def test_steps_are_counted_and_the_loop_ends(loader: WindowLoader) -> None:
+def test_steps_are_counted_and_the_loop_ends(loader: SourceLoader) -> None:
     state = begin()
     infos = list(training_steps(state, loader, byte_objective(), train_config(), torch.float32))
     assert [info.step for info in infos] == list(range(1, 11))
@@ -56,14 +57,14 @@ def test_steps_are_counted_and_the_loop_ends(loader: WindowLoader) -> None:
     assert list(training_steps(state, loader, byte_objective(), train_config(), torch.float32)) == []
 
 
-def test_the_loss_falls(loader: WindowLoader) -> None:
+def test_the_loss_falls(loader: SourceLoader) -> None:
     """A model of bytes starts at log(257) nats and learns within ten steps that most bytes never come."""
     infos = advance(begin(dropout_config(0.0)), loader, 10)
     assert infos[0].loss == pytest.approx(torch.log(torch.tensor(257.0)).item(), rel=0.01)
     assert infos[-1].loss < infos[0].loss - 1
 
 
-def test_a_step_follows_from_seed_and_number(loader: WindowLoader) -> None:
+def test_a_step_follows_from_seed_and_number(loader: SourceLoader) -> None:
     """Dropout too: what else drew random numbers in between, and how often the run was left, is no matter."""
     straight = begin()
     wanted = advance(straight, loader, 6)
@@ -82,14 +83,14 @@ def test_a_step_follows_from_seed_and_number(loader: WindowLoader) -> None:
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_dropout_differs_from_step_to_step_and_from_seed_to_seed(loader: WindowLoader) -> None:
+def test_dropout_differs_from_step_to_step_and_from_seed_to_seed(loader: SourceLoader) -> None:
     """With a rate of nothing the weights stay, so only dropout can change the loss of one batch."""
 
-    class Same(WindowLoader):
+    class Same(SourceLoader):
         def batch(self, step: int) -> object:  # type: ignore[override]
             return super().batch(0)
 
-    same = Same(loader.shards, seq_len=16, batch_size=4, seed=0, document_mask=True)
+    same = Same(loader.source, batch_size=4, seed=0)
 
     def losses(seed: int) -> list[float]:
         model = fresh(DROPOUT)
@@ -103,7 +104,7 @@ def test_dropout_differs_from_step_to_step_and_from_seed_to_seed(loader: WindowL
     assert losses(0) == losses(0)
 
 
-def test_the_learning_rate_is_told(loader: WindowLoader) -> None:
+def test_the_learning_rate_is_told(loader: SourceLoader) -> None:
     state = begin()
     config = train_config(schedule={"kind": "warmup_stable_decay", "warmup_share": 0.2, "decay_share": 0.5})
     infos = list(training_steps(state, loader, byte_objective(), config, torch.float32))
@@ -113,7 +114,7 @@ def test_the_learning_rate_is_told(loader: WindowLoader) -> None:
 
 
 def info_at(step: int, steps: int) -> StepInfo:
-    return StepInfo(step, steps, StepResult(2.0, 4.0, 8.0, 1.0), 0, 0.0, 0.5, 0.1)
+    return StepInfo(step, steps, StepResult(2.0, 4.0, 8.0, 1.0), 0, 0.0, 0.5, 0.1, 4)
 
 
 def test_hooks_come_when_due_and_after_the_last_step() -> None:

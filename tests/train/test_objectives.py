@@ -17,11 +17,11 @@ from hornbook.data.shards import TokenShards, write_shards
 from hornbook.model.mask import Mask
 from hornbook.tokenizer import Tokenizer
 from hornbook.train import reference
-from hornbook.train.objectives import next_token
+from hornbook.train.objectives import predict_tokens
 from hornbook.train.validate import measure
 
 LENGTHS = torch.arange(31) % 7
-OBJECTIVE = next_token(LENGTHS)
+OBJECTIVE = predict_tokens(LENGTHS)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_bits_per_byte_are_counted_in_bytes_of_text(tokenizer: Tokenizer) -> Non
     batch = Batch(ids[:, :-1], ids[:, 1:].clone())
     batch.targets[0, 0] = IGNORED
     model = scrambled(model_config(vocab_size=tokenizer.vocab_size, max_seq_len=64))
-    loss = next_token(torch.tensor(tokenizer.byte_lengths))(model, batch)
+    loss = predict_tokens(torch.tensor(tokenizer.byte_lengths))(model, batch)
     assert loss.n_bytes == sum(len(tokenizer.token_bytes(i)) for i in ids[0, 2:].tolist())
 
 
@@ -63,7 +63,7 @@ def test_a_special_token_has_no_bytes(tokenizer: Tokenizer) -> None:
     assert end is not None
     batch = Batch(torch.tensor([[0, 1]]), torch.tensor([[end, end]]))
     model = scrambled(model_config(vocab_size=tokenizer.vocab_size))
-    loss = next_token(torch.tensor(tokenizer.byte_lengths))(model, batch)
+    loss = predict_tokens(torch.tensor(tokenizer.byte_lengths))(model, batch)
     assert (loss.weight, loss.n_bytes) == (2, 0)
     assert loss.total > 0, "to foresee the end is learned all the same"
 
@@ -74,7 +74,7 @@ def test_held_out_bytes_are_the_bytes_of_the_documents(tokenizer: Tokenizer, tmp
     write_shards(texts, tokenizer, tmp_path, fingerprint="")
     batches = list(held_out_batches(TokenShards(tmp_path), seq_len=12, batch_size=3, overlap=6))
     model = scrambled(model_config(vocab_size=tokenizer.vocab_size))
-    objective = next_token(torch.tensor(tokenizer.byte_lengths))
+    objective = predict_tokens(torch.tensor(tokenizer.byte_lengths))
     found = measure(model, batches, objective)
     assert found.n_bytes == sum(len(text.encode()) for text in texts)
     assert found.n_tokens == sum(len(tokenizer.encode(text)) for text in texts)

@@ -14,11 +14,11 @@ from hornbook.model.config import HeadConfig, ModelConfig
 from hornbook.model.models import CausalLM
 from hornbook.train import muon, reference
 from hornbook.train.config import AdamWConfig, MuonConfig
-from hornbook.train.objectives import next_token
+from hornbook.train.objectives import predict_tokens
 from hornbook.train.optimizer import Optimizer, parameters_by_role
 from hornbook.train.step import train_step
 
-OBJECTIVE = next_token(torch.ones(31, dtype=torch.int64))
+OBJECTIVE = predict_tokens(torch.ones(31, dtype=torch.int64))
 
 DEVICES = [
     "cpu",
@@ -72,14 +72,14 @@ def test_muon_decays_before_it_moves() -> None:
 def test_orthogonalise_is_the_reference(shape: tuple[int, int]) -> None:
     matrices = torch.randn(4, *shape, generator=torch.Generator().manual_seed(0))
     wanted = torch.stack([reference.orthogonalise(matrix, 5) for matrix in matrices])
-    torch.testing.assert_close(muon.orthogonalise(matrices, 5), wanted, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(muon.orthogonalise(matrices, 5, torch.float32), wanted, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (24, 8), (8, 24)], ids=["square", "tall", "wide"])
 def test_orthogonalise_makes_directions_equally_strong(shape: tuple[int, int]) -> None:
     """Singular values come into the band the docstring names, and their vectors stay."""
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    found = muon.orthogonalise(matrix[None], 5)[0]
+    found = muon.orthogonalise(matrix[None], 5, torch.float32)[0]
     values = torch.linalg.svdvals(found)
     assert values.min() > 0.65 and values.max() < 1.25
     before, after = torch.linalg.svd(matrix, full_matrices=False), found
@@ -89,7 +89,7 @@ def test_orthogonalise_makes_directions_equally_strong(shape: tuple[int, int]) -
 
 def test_orthogonalise_of_nothing_is_nothing() -> None:
     """A gradient of zeros, as the first step of zero-initialised branches has it, gives no NaN."""
-    assert not muon.orthogonalise(torch.zeros(1, 4, 4), 5).any()
+    assert not muon.orthogonalise(torch.zeros(1, 4, 4), 5, torch.float32).any()
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])

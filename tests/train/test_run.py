@@ -45,7 +45,7 @@ def test_a_run_in_bfloat16(finished: Path, dtype: str | torch.dtype) -> None:
 
 
 def test_what_cannot_be_had_is_named(finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown dtype 'float8'; choose float32 or bfloat16"):
+    with pytest.raises(ConfigError, match="unknown dtype 'float8'; choose one of float32, bfloat16, float16"):
         load(finished, device="cpu", dtype="float8")
     with pytest.raises(ConfigError, match="there is no device 'tpu' on this machine; choose auto or one of"):
         load(finished, device="tpu")

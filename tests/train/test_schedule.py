@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hornbook.train import reference
-from hornbook.train.config import ConstantConfig, CosineConfig, ScheduleConfig, WarmupStableDecayConfig
+from hornbook.train.config import (
+    ConstantConfig,
+    CosineConfig,
+    InverseSquareRootConfig,
+    LinearConfig,
+    ScheduleConfig,
+    WarmupStableDecayConfig,
+)
 from hornbook.train.schedule import learning_rate_share
 
 SHARES = st.floats(0.0, 1.0)
@@ -26,6 +33,8 @@ def warm_stable_decays(draw: st.DrawFn) -> WarmupStableDecayConfig:
 SCHEDULES = st.one_of(
     st.builds(ConstantConfig, warmup_share=SHARES),
     st.builds(CosineConfig, warmup_share=SHARES, final_share=SHARES),
+    st.builds(LinearConfig, warmup_share=SHARES, final_share=SHARES),
+    st.builds(InverseSquareRootConfig, warmup_share=SHARES),
     warm_stable_decays(),
 )
 
@@ -69,6 +78,8 @@ def test_a_run_of_one_step_uses_the_whole_rate_or_its_warm_up(config: ScheduleCo
     [
         ConstantConfig(warmup_share=1.0),
         CosineConfig(warmup_share=1.0),
+        LinearConfig(warmup_share=1.0),
+        InverseSquareRootConfig(warmup_share=1.0),
         WarmupStableDecayConfig(warmup_share=1.0, decay_share=0.0),
     ],
     ids=lambda config: config.kind,
@@ -104,6 +115,24 @@ def test_a_cosine_goes_from_the_peak_to_its_final_share() -> None:
     assert shares[-1] == pytest.approx(0.1, abs=1e-4)
     wanted = [0.1 + 0.9 * (1 + math.cos(math.pi * step / 1000)) / 2 for step in range(1000)]
     assert shares == pytest.approx(wanted)
+
+
+def test_a_line_goes_from_the_peak_to_its_final_share() -> None:
+    config = LinearConfig(warmup_share=0.0, final_share=0.5)
+    assert curve(config, 4) == [1.0, 0.875, 0.75, 0.625]
+    assert curve(LinearConfig(warmup_share=0.2), 10) == pytest.approx(
+        [0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
+    )
+
+
+def test_an_inverse_square_root_halves_at_four_times_the_warm_up() -> None:
+    """1 / sqrt(step) from the end of the warm-up on, as in Vaswani et al. 2017, whatever the run's length."""
+    config = InverseSquareRootConfig(warmup_share=0.1)
+    shares = curve(config, 100)
+    assert shares[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
+    assert (shares[9], shares[39]) == (1.0, pytest.approx(0.5))
+    assert shares[10:] == pytest.approx([math.sqrt(10 / step) for step in range(11, 101)])
+    assert curve(InverseSquareRootConfig(warmup_share=0.0), 3) == pytest.approx([1, 2**-0.5, 3**-0.5])
 
 
 def test_shares_that_exceed_the_run_are_refused() -> None:

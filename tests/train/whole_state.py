@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,16 @@ from typing import Any
 from torch import Tensor
 
 from hornbook.checkpoint.folder import RunFolder
-from hornbook.checkpoint.tensors import load_tensors
 
-TIMED = ("seconds", "tokens_per_second")
+TIMED = ("seconds", "tokens_per_second", "mfu")
 """What a clock says, and so differs from run to run."""
 
 
 def read_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and facts of a run's last save, the time it took left out."""
-    tensors, facts = load_tensors(RunFolder(folder).training_path, "")
-    return tensors, {key: value for key, value in json.loads(facts["facts"]).items() if key not in TIMED}
+    save, damaged = RunFolder(folder).saves.newest()
+    assert save is not None and not damaged
+    return save.tensors, {key: value for key, value in save.facts.items() if key not in TIMED}
 
 
 def assert_same_run(folder: Path, wanted: Path) -> None:
@@ -41,12 +40,12 @@ def bits(tensor: Tensor | None) -> tuple[str, tuple[int, ...], bytes] | None:
 
 
 def measurements(folder: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl without events and clock times."""
+    """The lines of metrics.jsonl without clock times and without what happened to the run from outside."""
     lines = RunFolder(folder).read_metrics()
     return [
         {key: value for key, value in line.items() if key not in TIMED}
         for line in lines
-        if line["kind"] != "event"
+        if line["kind"] != "event" or "what" in line
     ]
 
 

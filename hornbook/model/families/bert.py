@@ -94,6 +94,10 @@ def _read_masked(theirs: Reading) -> MaskedLMConfig:
     return MaskedLMConfig(**read_stack(theirs), head=head)
 
 
+def _read_both(theirs: Reading) -> MaskedLMConfig:
+    return _read_masked(theirs).model_copy(update={"pairs": PoolerConfig()})
+
+
 def _read_classifier(theirs: Reading) -> ClassifierConfig:
     return ClassifierConfig(**read_stack(theirs), **read_head(theirs), pooler=PoolerConfig())
 
@@ -193,6 +197,14 @@ def _masked_rules(config: MaskedLMConfig) -> list[Rule]:
     ]
 
 
+def _rules_of_both(config: MaskedLMConfig) -> list[Rule]:
+    return [
+        *_masked_rules(config),
+        same("pairs.pooler.dense.{end}", "bert.pooler.dense.{end}"),
+        same("pairs.head.{end}", "cls.seq_relationship.{end}"),
+    ]
+
+
 def _classifier_rules(config: ClassifierConfig) -> list[Rule]:
     return [
         *stack_rules("bert."),
@@ -214,7 +226,16 @@ FAMILIES = (
         r"|cls\.predictions\.decoder\.(weight|bias)",
         shape=MaskedLMConfig,
         renewed=_renewed,
-        also=("BertForPreTraining",),
+    ),
+    Family(
+        "bert",
+        "BertForPreTraining",
+        _read_both,
+        write_masked,
+        _rules_of_both,
+        ignored=r"bert\.embeddings\.position_ids|cls\.predictions\.decoder\.(weight|bias)",
+        shape=MaskedLMConfig,
+        renewed=_renewed,
     ),
     Family(
         "bert",

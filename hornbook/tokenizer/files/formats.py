@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.base.files import write_json
@@ -39,6 +40,15 @@ logger = logging.getLogger(__name__)
 IN_A_FOLDER = ("tokenizer.json", "vocab.bpe", "tokenizer.model", "spiece.model")
 """The names of tokenizer files in a folder, the one to take first."""
 
+ROLES = {
+    "bos_token": "<|endoftext|>",
+    "eos_token": "<|endoftext|>",
+    "sep_token": "<|sep|>",
+    "cls_token": "<|cls|>",
+    "mask_token": "<|mask|>",
+}
+"""What the tokens of a role are called here."""
+
 
 def load(path: Path, pattern: str | None) -> tuple[Engine, Settings]:
     """Read a tokenizer from a folder or file; `pattern` is for rank files, which name none."""
@@ -61,8 +71,8 @@ def load(path: Path, pattern: str | None) -> tuple[Engine, Settings]:
 
 def settings_for(special_tokens: Collection[str]) -> Settings:
     """The roles of special tokens where nothing but their texts is known."""
-    end = "<|endoftext|>" if "<|endoftext|>" in special_tokens else None
-    return Settings(bos_token=end, eos_token=end)
+    roles: dict[str, Any] = {role: text for role, text in ROLES.items() if text in special_tokens}
+    return Settings(**roles)
 
 
 def save(engine: Engine, settings: Settings, folder: Path) -> None:
