@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -112,11 +113,9 @@ def held_out_batches(shards: TokenShards, *, seq_len: int, batch_size: int, over
     ignored targets. The end of one document is not predicted from it: each stands alone.
     """
     assert 0 <= overlap < seq_len
-    rows: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    for document in shards.documents():
-        rows.extend(_windows(document, seq_len, overlap))
-    for start in range(0, len(rows), batch_size):
-        tokens, targets = zip(*rows[start : start + batch_size], strict=True)
+    rows = chain.from_iterable(_windows(document, seq_len, overlap) for document in shards.documents())
+    while some := list(islice(rows, batch_size)):
+        tokens, targets = zip(*some, strict=True)
         yield Batch(torch.from_numpy(np.stack(tokens)), torch.from_numpy(np.stack(targets)))
 
 

@@ -40,6 +40,7 @@ from hornbook.tokenizer.tokenizer import Tokenizer
 
 FORMAT = 1
 FACTS = "tokens.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 UNFINISHED = ".hornbook-tokenizing"
 JOB = "job.json"
 HELD_OUT_SHARE = 0.01
@@ -87,16 +88,18 @@ def tokenize(
     portions = find_portions(inputs, step, exclude=folder)
     if held_out_share is not None and all(portion.kind == "corpus" for portion in portions):
         raise ConfigError("a corpus is divided already; leave --held-out away")
-    job: dict[str, Any] = {
-        "format": FORMAT,
-        "inputs": [str(given) for given in as_list(inputs)],
-        "files": _state_of(portions),
-        "tokenizer": _fingerprint(tokenizer),
-        "column": column,
-        "held_out_share": share,
-    }
-    if _begin(folder, job, tokenizer):
-        return dict(read_json(folder / FACTS))
+    with TemporaryDirectory() as saved:
+        tokenizer.save(saved)
+        job: dict[str, Any] = {
+            "format": FORMAT,
+            "inputs": [str(given) for given in as_list(inputs)],
+            "files": _state_of(portions),
+            "tokenizer": sha256(read_bytes(Path(saved) / "tokenizer.json")),
+            "column": column,
+            "held_out_share": share,
+        }
+        if _begin(folder, job, Path(saved)):
+            return dict(read_json(folder / FACTS))
     pieces = [_Piece(i, each, folder, job["tokenizer"], column, share) for i, each in enumerate(portions)]
     with alone_in(folder) as alone:
         if not alone:
@@ -121,15 +124,8 @@ def _state_of(portions: Sequence[Portion]) -> str:
     return sha256(lines.encode("utf-8", "surrogateescape"))
 
 
-def _fingerprint(tokenizer: Tokenizer) -> str:
-    """The SHA-256 of the tokenizer's file, which shards are tied to."""
-    with TemporaryDirectory() as folder:
-        tokenizer.save(folder)
-        return sha256(read_bytes(Path(folder) / "tokenizer.json"))
-
-
-def _begin(folder: Path, job: Mapping[str, Any], tokenizer: Tokenizer) -> bool:
-    """Make the folder, or find the same job there; return whether it is finished."""
+def _begin(folder: Path, job: Mapping[str, Any], tokenizer: Path) -> bool:
+    """Make the folder with a saved tokenizer, or find the same job there; return whether it is finished."""
     unfinished = folder / UNFINISHED
     is_finished = (folder / FACTS).exists()
     if is_finished or (unfinished / JOB).exists():
@@ -144,7 +140,8 @@ def _begin(folder: Path, job: Mapping[str, Any], tokenizer: Tokenizer) -> bool:
     if folder.exists() and not unfinished.exists() and any(folder.iterdir()):
         raise RunFolderError(f"{folder} holds other files; choose another --out")
     unfinished.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(folder)
+    for name in TOKENIZER_FILES:
+        shutil.copyfile(tokenizer / name, folder / name)
     write_json(unfinished / JOB, job)
     return False
 
@@ -233,7 +230,7 @@ def _give_up(folder: Path) -> None:
     """Remove what a job has made that comes to nothing."""
     for name in (*PARTS, UNFINISHED):
         shutil.rmtree(folder / name)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
+    for name in TOKENIZER_FILES:
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # raised where something else is in the folder
         folder.rmdir()

@@ -23,7 +23,7 @@ from hornbook.corpus.document import Document
 from hornbook.data.config import DataConfig
 from hornbook.data.shards import TokenShards
 from hornbook.data.sources import Texts, check_names
-from hornbook.data.tokenize import FACTS, is_tokenized
+from hornbook.data.tokenize import FACTS, TOKENIZER_FILES, is_tokenized
 from hornbook.recipes.shapes import resolve
 from hornbook.tokenizer.tokenizer import Tokenizer
 from hornbook.train.config import RunConfig
@@ -87,9 +87,8 @@ class Tokenized:
 
     def take_tokenizer(self, folder: Path) -> dict[str, Any]:
         """Copy the tokenizer into a run's folder; return what the tokens are, for its `run.json`."""
-        for file in sorted(self._first.glob("*")):
-            if file.is_file() and file.name != FACTS:
-                shutil.copyfile(file, folder / file.name)
+        for name in TOKENIZER_FILES:
+            shutil.copyfile(self._first / name, folder / name)
         parts = {name: read_json(path / FACTS)["parts"] for name, path in self.folders.items()}
         return {name: {"folder": str(self.folders[name]), **parts[name]} for name in self.folders}
 

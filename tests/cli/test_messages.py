@@ -12,6 +12,7 @@ import pytest
 from recipes.tiny_runs import home, hornbook, quickstart, story
 
 from hornbook.checkpoint.folder import RunFolder
+from hornbook.recipes.shapes import RECIPES
 
 TINY = ("--steps", "2", "--size", "1")
 
@@ -50,7 +51,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         ),
         (
             ["show", "nothing"],
-            "there is no recipe, config file or run folder 'nothing', known: quickstart",
+            f"there is no recipe, config file or run folder 'nothing', known: {', '.join(sorted(RECIPES))}",
         ),
         (["train", "quickstart", "size=0", "--out", "x"], "size is a whole number from 1 up, not '0'"),
         (["train", "quickstart", "size=big", "--out", "x"], "size is a whole number from 1 up, not 'big'"),
@@ -233,10 +234,18 @@ def test_damaged_weights_are_named_and_mended(place: Path, verb: str, harm: Call
 @pytest.mark.parametrize("harm", [cut, flip])
 def test_a_damaged_save_is_named(place: Path, harm: Callable[[Path], None]) -> None:
     shutil.copytree(home() / "run", "run")
-    harm(Path("run/training/step-4.safetensors"))
+    weights = Path("run/model.safetensors").read_bytes()
     Path("run/model.safetensors").unlink()
+    newest, *older = sorted(Path("run/training").iterdir(), reverse=True)
+    harm(newest)
+    said = hornbook("train", "run", "--resume")
+    assert said.code == 0 and f"{newest} is damaged" in said.out and "an older save is" in said.out
+    assert Path("run/model.safetensors").read_bytes() == weights
+    Path("run/model.safetensors").unlink()
+    for path in (newest, *older):
+        harm(path)
     sentence = complaint("train", "run", "--resume")
-    assert sentence.startswith("run/training/step-4.safetensors is damaged")
+    assert sentence.startswith(f"{newest} is damaged") and f"; {older[0]} is damaged" in sentence
     assert "--overwrite" in sentence
 
 

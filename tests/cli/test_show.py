@@ -38,6 +38,18 @@ def section(text: str, heading: str) -> list[list[str]]:
     return [cells(line) for line in lines[start + 1 : lines.index("", start)] if "come on top" not in line]
 
 
+def test_the_optimizer_s_groups_are_shown() -> None:
+    rows = section(shown("quickstart", *TINY, *SET), "optimizer")
+    assert rows[0] == ["weights of", "rule", "tensors", "numbers", "rate", "decay"]
+    assert [row[:2] for row in rows[1:]] == [
+        ["matrices", "muon"],
+        ["embeddings", "adamw"],
+        ["head", "adamw"],
+        ["vectors", "adamw"],
+    ]
+    assert [row[4] for row in rows[1:]] == ["0.02", "0.03", "0.006", "0.006"]
+
+
 def test_a_recipe_is_shown_with_what_it_needs() -> None:
     given = [*TINY, *SET, "train.recompute=selective"]
     text, needs = shown("quickstart", *given), Needs(resolve("quickstart", given))

@@ -22,7 +22,7 @@ from hornbook.data.shards import TokenShards, write_shards
 FINGERPRINT = "0123456789abcdef" * 4
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     texts=st.lists(st.text(max_size=20), max_size=8),
     shard_tokens=st.integers(1, 60),
@@ -47,7 +47,7 @@ def test_documents_come_back(texts: list[str], shard_tokens: int, vocab_size: in
         assert len(shards) == counts.tokens
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     lengths=st.lists(st.integers(0, 9), min_size=1, max_size=8),
     shard_tokens=st.integers(1, 30),

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from hornbook.base.config import to_dict
+from hornbook.base.files import write_json
+from hornbook.checkpoint.folder import RunFolder
 from hornbook.recipes import settling
+from hornbook.recipes.continued import continued
 from hornbook.recipes.needs import Needs
 from hornbook.recipes.settling import settled
 from hornbook.recipes.shapes import resolve
@@ -93,6 +97,16 @@ def test_what_is_settled_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     once, _ = settled(tiny())
     with_free(monkeypatch, 1000)
     assert settled(once) == (once, [])
+
+
+def test_a_resume_that_leaves_it_open_goes_on_with_what_was_settled(tmp_path: Path) -> None:
+    """Whatever the machine has free by then: another cut of the batch would round otherwise."""
+    folder = RunFolder(tmp_path)
+    begun = tiny("train.micro_batch_size=3", "train.compile=never", "train.precision=float32")
+    write_json(folder.config_path, to_dict(begun))
+    assert continued(folder, tiny("train.precision=auto")) == begun
+    changed = continued(folder, tiny("train.micro_batch_size=6"))
+    assert (changed.train.micro_batch_size, changed.train.compile) == (6, "never")
 
 
 def test_there_is_free_memory_here() -> None:

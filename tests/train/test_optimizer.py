@@ -133,6 +133,31 @@ def test_every_weight_is_updated_by_one_optimizer(config: ModelConfig, optimizer
     assert sorted(held) == sorted(id(p) for p in model.parameters())
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_groups_tell_what_is_updated_how(optimizer: str) -> None:
+    model = CausalLM(CONFIGS["all norm slots"])
+    roles = parameters_by_role(model)
+    groups = {group.role: group for group in optimizer_for(model, optimizer).groups()}
+    assert groups.keys() == roles.keys()
+    for role, group in groups.items():
+        assert (group.tensors, group.parameters) == (len(roles[role]), sum(p.numel() for p in roles[role]))
+        assert group.rule == ("muon" if (optimizer, role) == ("muon", "matrices") else "adamw")
+        assert group.weight_decay == (0.1 if optimizer == "adamw" and role != "vectors" else 0.0)
+    rates = {role: group.learning_rate for role, group in groups.items()}
+    if optimizer == "muon":
+        assert rates == {"matrices": 0.02, "embeddings": 0.03, "head": 0.006, "vectors": 0.006}
+    else:
+        assert set(rates.values()) == {1e-3}
+
+
+def test_the_groups_keep_their_peak_rates() -> None:
+    model = scrambled(TIED)
+    optimizer = optimizer_for(model)
+    before = optimizer.groups()
+    optimizer.step(0.25)
+    assert optimizer.groups() == before
+
+
 def roles_by_name(model: CausalLM) -> dict[str, set[str]]:
     names = {id(p): name for name, p in model.named_parameters()}
     return {role: {names[id(p)] for p in group} for role, group in parameters_by_role(model).items()}
