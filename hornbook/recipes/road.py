@@ -241,8 +241,8 @@ class Road:
         folder = self.folder.path / "data" / part
         if not folder.exists():
             raise RunFolderError(
-                f"this run reads tokens in {self.config.data.path}, and there are none; start from the folder "
-                "where it was begun, or put them back"
+                f"this run reads tokens in {self.config.data.path}, and there are none; start from the "
+                "folder where it was begun, or put them back"
             )
         return TokenShards(folder, fingerprint=self.folder.tokenizer_fingerprint())
 
