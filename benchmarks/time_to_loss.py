@@ -59,6 +59,8 @@ def main() -> None:
 
 def ours(text: Path, folder: Path) -> tuple[float, float]:
     """Train by the recipe, each time with another seed; return the seconds and the loss."""
+    import torch
+
     from hornbook import load
 
     number = len(list(folder.glob("run-*")))
@@ -66,7 +68,9 @@ def ours(text: Path, folder: Path) -> tuple[float, float]:
     command = ["-m", "hornbook", "train", "shakespeare-char", f"data.path={text}", f"seed={number}"]
     took = timed([sys.executable, *command, "--out", str(out)])
     run = load(out, dtype="float32", device="cpu")
-    return took, loss_of(run.model, held_out(text), run.config.data.seq_len)
+    letters = text.read_text(encoding="utf-8")
+    ids = torch.tensor(run.tokenizer.encode(letters[int(0.9 * len(letters)) :]))
+    return took, loss_of(run.model, ids, run.config.data.seq_len)
 
 
 def by_hand(text: Path, folder: Path) -> tuple[float, float]:
@@ -87,14 +91,6 @@ def timed(command: list[str]) -> float:
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
     return took
-
-
-def held_out(text: Path) -> Tensor:
-    """The last tenth of the bytes."""
-    import torch
-
-    data = text.read_bytes()
-    return torch.tensor(list(data[int(0.9 * len(data)) :]))
 
 
 def loss_of(model: nn.Module, ids: Tensor, seq_len: int) -> float:

@@ -60,6 +60,7 @@ def shakespeare_char(size: int = 2) -> RunConfig:
         train=TrainConfig(
             steps=200,
             optimizer=MuonConfig(momentum=0.9),
+            micro_batch_size=None,  # A thousand letters fit wherever the weights do.
             log_every=10,
             sample_prompts=("ROMEO:",),
             final_prompts=("ROMEO:", "First Citizen:"),
@@ -94,7 +95,7 @@ def gpt2_124m() -> RunConfig:
         tokenizer=TokenizerConfig(vocab_size=50_257),
         data=DataConfig(path="tokens", seq_len=1024, batch_size=480),
         train=TrainConfig(
-            steps=20_345,
+            steps=20_346,
             optimizer=AdamWConfig(learning_rate=6e-4),
             schedule=CosineConfig(),
             max_grad_norm=1.0,
