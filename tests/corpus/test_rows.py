@@ -119,7 +119,7 @@ def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path)
         ("a.jsonl.zst", b"plain", r"a\.jsonl\.zst is damaged \(.*\); get it again"),
         ("a.jsonl", b'\xff{"text": "a"}\n', r"a\.jsonl, the line at byte 0 is not JSON"),
     ],
-    ids=["no JSON", "no object", "other column", "number", "gz cut", "zst cut", "no gz", "no zst", "no UTF-8"],
+    ids=["no JSON", "no object", "other name", "number", "gz cut", "zst cut", "no gz", "no zst", "latin"],
 )
 def test_a_damaged_row_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
