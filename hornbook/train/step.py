@@ -73,9 +73,8 @@ def train_step(
         (loss.learned * scale.value).backward()
         found.append(torch.stack([loss.total.detach(), loss.weight, loss.n_bytes]))
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(
-        gradients
-    ).item()  # the first number waited for, where a GPU computes
+    # The first number that is waited for, where a GPU computes.
+    norm = torch.nn.utils.get_total_norm(gradients).item()
     total, weight, n_bytes = (sum(column) for column in zip(*torch.stack(found).tolist(), strict=True))
     grad_norm = norm / (weight * scale.value) if weight else 0.0
     overflows = scale.can_halve and math.isfinite(total) and not math.isfinite(grad_norm)
