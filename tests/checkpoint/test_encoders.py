@@ -149,7 +149,8 @@ def test_every_encoder_family_has_a_case_in_every_shape() -> None:
     computed = {(name, config().model_type) for name, config in ENCODER_CASES.values()}
     names = [name for name in MODULES if load_families(name)[0].shape is MaskedLMConfig]
     families = [family for name in names for family in load_families(name)]
-    answers_twice = {("BertForPreTraining", "bert")}  # test_a_model_with_both_heads_of_its_pretraining_is_read_and_written compares both.
+    # Both of its answers are compared by a test of its own.
+    answers_twice = {("BertForPreTraining", "bert")}
     assert computed | answers_twice == {(family.architecture, family.model_type) for family in families}
 
 
