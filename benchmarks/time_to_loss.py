@@ -50,7 +50,7 @@ def main() -> None:
         times, losses = zip(*runs, strict=True)
         print(f"{name:12} {median(times):8.1f} {min(times):8.1f} {median(losses):7.3f} {max(losses):7.3f}")
     mine, peer = ([seconds for seconds, _ in runs] for runs in measured)
-    reached = all(loss <= AIM for loss, _ in measured[0])
+    reached = all(loss <= AIM for _, loss in measured[0])
     print(
         f"{times_faster(mine, peer):.1f} times faster, {at_best(mine, peer):.1f} at best; "
         f"{'every' if reached else 'not every'} run of ours reached {AIM}"
