@@ -153,6 +153,9 @@ class TrainConfig(Config):
     recompute: Literal["none", "selective", "block"] = "none"
     """What the backward pass computes again and need not be held for it: none; selective: what is cheap in
     each block; block: everything in each block, the least memory and the most time. Nothing else changes."""
+    z_loss: NonNegativeFloat = 0.0
+    """Weight of the squared log of the softmax's denominator, learned beside the loss so that logits do not
+    drift away (Chowdhery et al. 2022 use 0.0001); 0: not."""
     max_grad_norm: PositiveFloat | None = None
     """Longest gradient, over all weights; a longer one is shortened. None: any."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

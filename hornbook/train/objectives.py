@@ -61,11 +61,14 @@ class Loss(NamedTuple):
 Objective = Callable[[AnyModel, Batch], Loss]
 
 
-def predict_tokens(byte_lengths: Int[Tensor, " vocab"], parts: Sequence[str] = ()) -> Objective:
+def predict_tokens(
+    byte_lengths: Int[Tensor, " vocab"], parts: Sequence[str] = (), z_weight: float = 0.0
+) -> Objective:
     """Predict the targets of a batch from what the model may see; each counts once.
 
     `byte_lengths` is the length of each token's text in bytes, 0 for special tokens. `parts` are the names
-    of the objectives that a mixture is made of; the loss of each becomes a metric. A model with mixtures of
+    of the objectives that a mixture is made of; the loss of each becomes a metric. `z_weight` is that of
+    `summed_cross_entropy`: in what is learned, and not in what is measured. A model with mixtures of
     experts learns to keep them in balance too: the mean of its layers' balance losses over the batch's
     tokens counts once for each prediction.
     """
@@ -78,7 +81,7 @@ def predict_tokens(byte_lengths: Int[Tensor, " vocab"], parts: Sequence[str] = (
         if batch.places is not None:
             asked = features.gather(1, batch.places.unsqueeze(-1).expand(-1, -1, features.size(-1)))
         targets = batch.targets.flatten()
-        total = summed_cross_entropy(_head(model), asked.flatten(0, 1), targets)
+        total = summed_cross_entropy(_head(model), asked.flatten(0, 1), targets, z_weight=z_weight)
         kept = targets[targets != IGNORED]
         weight = torch.tensor(float(len(kept)), device=total.device)
         n_bytes = byte_lengths.to(kept.device)[kept].sum().float()

@@ -134,7 +134,7 @@ def build_task(config: RunConfig, tokenizer: Tokenizer) -> Task:
     """What a run asks, in the ids of its tokenizer; a special token that this lacks is named by the error."""
     objective, ids = config.train.objective, _ids(config, tokenizer)
     names = [part.kind for part in parts_of(objective)] if isinstance(objective, WeightedConfig) else []
-    asks = predict_tokens(torch.tensor(tokenizer.byte_lengths), names)
+    asks = predict_tokens(torch.tensor(tokenizer.byte_lengths), names, config.train.z_loss)
     return Task(_collate_all(config, ids, tokenizer.byte_lengths == 0), asks)
 
 

@@ -155,3 +155,20 @@ def test_the_end_of_a_document_is_predicted(tmp_path: Path) -> None:
     assert batch.targets.tolist() == [[1, 2, 0, 3, 4, 5]]
     assert batch.documents is not None
     assert batch.documents.tolist() == [[0, 0, 0, 1, 1, 1]], "the end is foreseen from its own document"
+
+
+def test_z_loss_is_learned_and_not_measured() -> None:
+    """The gradient has that of z^2 in it, for z the log of the softmax's denominator; the loss stays."""
+    batch = random_batch(3, 5)
+    gradients = []
+    for weight in (0.0, 0.25):
+        model = scrambled(CONFIGS["rotary"])
+        loss = predict_tokens(LENGTHS, z_weight=weight)(model, batch)
+        assert loss.total.item() == pytest.approx(OBJECTIVE(model, batch).total.item(), rel=1e-6)
+        loss.learned.backward()
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    model = scrambled(CONFIGS["rotary"])
+    (0.25 * model(batch.tokens).logsumexp(-1).square().sum()).backward()
+    beside = [p.grad for p in model.parameters() if p.grad is not None]
+    for plain, both, alone in zip(*gradients, beside, strict=True):
+        torch.testing.assert_close(both, plain + alone, atol=1e-4, rtol=1e-4)
