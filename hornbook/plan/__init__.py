@@ -1,1 +1,1 @@
-"""Floor 4: what to train in the time there is: this machine's speed, the memory it takes, and the dial."""
+"""Floor 4: what to train with what there is: speed, cards, memory, the dial, the scaling law, budgets."""

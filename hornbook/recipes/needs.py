@@ -82,7 +82,7 @@ class Needs:
     def learning(self, rows: int, how: Recomputation) -> Held:
         """What learning from so many rows at a time holds, beside weights and optimizer."""
         accumulates = rows < self.config.data.batch_size
-        given = _batch(self.config, rows)
+        given = example_batch(self.config, rows)
 
         def count(config: AnyConfig) -> Held:
             with imagined(), self.device:
@@ -141,7 +141,7 @@ def _fill_gradients(model: AnyModel) -> None:
         weight.grad = torch.empty_like(weight)
 
 
-def _batch(config: RunConfig, rows: int) -> Batch:
+def example_batch(config: RunConfig, rows: int) -> Batch:
     """So many rows as they come in training, of two documents each.
 
     They are what the run's objective makes of text, or, where that is for another shape of model, the one

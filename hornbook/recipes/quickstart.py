@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-import torch
-
 from hornbook import __version__
 from hornbook.base.errors import ConfigError, RunFolderError, TextError
 from hornbook.base.files import read_json
@@ -25,21 +23,15 @@ from hornbook.data.shards import TokenCounts, TokenShards
 from hornbook.data.sources import make_loader
 from hornbook.model.count import count_parameters, matrix_parameters, on_meta, training_flops_per_token
 from hornbook.model.drawing import parts
-from hornbook.model.shapes import build_model
 from hornbook.plan.dial import Candidate, Plan, choose
-from hornbook.plan.machine import seconds_per_call
 from hornbook.recipes import words
 from hornbook.recipes.lesson import Lesson
 from hornbook.recipes.road import Road
 from hornbook.recipes.shapes import SIZES, quickstart, resolve
+from hornbook.recipes.speed import training_speed
 from hornbook.recipes.stops import check_not_imported, claim, run_folder, stoppable
-from hornbook.tokenizer.tokenizer import Tokenizer
 from hornbook.train.config import RunConfig
-from hornbook.train.device import PRECISIONS, keep_freed_memory, resolve_device, resolve_precision
-from hornbook.train.objectives import predict_tokens
-from hornbook.train.optimizer import Optimizer
 from hornbook.train.run import load
-from hornbook.train.step import train_step
 
 TITLE = f"Hornbook {__version__}: a language model from nothing"
 DEFAULT_MINUTES = 4.5
@@ -145,7 +137,7 @@ def _prepare(road: Road, request: Request, lesson: Lesson) -> None:
     lesson.tokens([piece for piece, _ in sample])
 
     lesson.begin("Plan", words.PLAN)
-    plan = _plan(road, request, counts["train"], tokenizer)
+    plan = _plan(road, request, counts["train"])
     lesson.choices(plan.choices)
     road.config = _with_plan(road.config, plan)
     exact = replace(request, minutes=None, steps=plan.steps, size=plan.size)
@@ -197,19 +189,19 @@ def _with_plan(config: RunConfig, plan: Plan) -> RunConfig:
     return config.model_copy(update={"model": sized.model, "train": train})
 
 
-def _plan(road: Road, request: Request, counts: TokenCounts, tokenizer: Tokenizer) -> Plan:
+def _plan(road: Road, request: Request, counts: TokenCounts) -> Plan:
     """Size and steps: as asked for, else from the minutes and the measured speed."""
     sizes = SIZES if request.size is None else (request.size,)
     if request.steps is not None:
         return words.as_asked(request.size or DEFAULT_SIZE, request.steps)
-    rate = _measured_speed(road, request.size or PROBE_SIZE, tokenizer)
+    rate = _measured_speed(road, request.size or PROBE_SIZE)
     seconds = 60 * (request.minutes if request.minutes is not None else DEFAULT_MINUTES)
     candidates = [_candidate(size, road.config) for size in sizes]
     plan = choose(candidates, flops_per_second=rate, seconds=seconds, corpus_tokens=counts.tokens)
     if plan.size == (request.size or PROBE_SIZE):
         return plan
     # Another size has another speed: the steps are counted with its own.
-    rate = _measured_speed(road, plan.size, tokenizer)
+    rate = _measured_speed(road, plan.size)
     own = [_candidate(plan.size, road.config)]
     recounted = choose(own, flops_per_second=rate, seconds=seconds, corpus_tokens=counts.tokens)
     why_this_size = {choice.name: choice for choice in plan.choices if choice.name == "size"}
@@ -243,23 +235,13 @@ def _candidate(size: int, config: RunConfig) -> Candidate:
     return Candidate(size, matrix_parameters(model), flops, tokens)
 
 
-def _measured_speed(road: Road, size: int, tokenizer: Tokenizer) -> float:
+def _measured_speed(road: Road, size: int) -> float:
     """Useful floating-point operations a second in real training steps of one size, on this machine."""
     config = quickstart(size, road.config.tokenizer.vocab_size)
-    keep_freed_memory()
-    device = resolve_device(config.train.device)
-    precision = PRECISIONS[resolve_precision(config.train.precision, device)]
-    model = build_model(config.model, seed=0).to(device)
-    optimizer = Optimizer(model, config.train.optimizer, precision)
-    objective = predict_tokens(torch.tensor(tokenizer.byte_lengths))
     shards = TokenShards(road.folder.path / "data" / "train")
     batch = make_loader(config.data, shards, seed=0).batch(0)
-
-    def step() -> None:
-        train_step(model, batch, objective, optimizer, learning_rate_share=1.0, precision=precision)
-
     with road.watch("measuring"):
-        return _candidate(size, config).flops_per_step / seconds_per_call(step)
+        return training_speed(config, batch)
 
 
 def vocabulary_for(n_bytes: int) -> int:

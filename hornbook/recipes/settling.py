@@ -9,6 +9,8 @@ know of it.
 
 from __future__ import annotations
 
+import math
+
 from hornbook.data.config import DataConfig
 from hornbook.data.ramps import Stages
 from hornbook.model.config import StackConfig
@@ -30,6 +32,9 @@ SHARE_OF_MEMORY = 0.7
 up to half as much again on a CPU, less on a GPU), and others want some too."""
 SHARE_OF_PEAK = 0.4
 """How near to the speed of plain matrix products a step comes, for an estimate. Set by hand."""
+COUNTED_AT_ONCE = 2**16
+"""Tokens of a batch from which on its rows are first guessed from what one row keeps: to count a batch takes
+longer the larger it is."""
 WORTH_A_WORD = 60.0
 """Seconds of training from which on it is told that a run is not compiled."""
 
@@ -51,13 +56,9 @@ def settled(config: RunConfig) -> tuple[RunConfig, list[str]]:
 
 def _fitting(config: RunConfig) -> tuple[RunConfig, list[str]]:
     """As many rows at once as fit: the whole batch, or the largest of its halves, quarters and so on."""
-    needs = Needs(config)
     free = free_memory(resolve_device(config.train.device))
-    rows = whole = config.data.batch_size
-    needed = needs.step_peak(needs.learning(rows, config.train.recompute))
-    while free is not None and needed > SHARE_OF_MEMORY * free and rows > 1:
-        rows = -(-rows // 2)
-        needed = needs.step_peak(needs.learning(rows, config.train.recompute))
+    whole = config.data.batch_size
+    rows, needed = rows_that_fit(Needs(config), free)
     chosen = resolve(config, [f"train.micro_batch_size={'null' if rows == whole else rows}"])
     if free is None or (rows == whole and needed <= SHARE_OF_MEMORY * free):
         return chosen, []
@@ -67,6 +68,26 @@ def _fitting(config: RunConfig) -> tuple[RunConfig, list[str]]:
             ", which may be too much; train.recompute=block takes less, and a smaller data.seq_len or model"
         )
     return chosen, [f"{rows} of {whole} rows at once: {why}"]
+
+
+def rows_that_fit(needs: Needs, free: int | None) -> tuple[int, int]:
+    """How many rows of a batch may be learned from at once, and the bytes of such a step.
+
+    `free` None: any number of bytes. One row may still be too much.
+    """
+    data, how = needs.config.data, needs.config.train.recompute
+    rows = data.batch_size
+    limit = math.inf if free is None else SHARE_OF_MEMORY * free
+    if rows * data.seq_len > COUNTED_AT_ONCE:
+        one, two = (needs.learning(n, how).kept for n in (1, 2))
+        rest = needs.at_rest.weights + needs.at_rest.optimizer
+        while rows > 1 and rest + rows * (two - one) > limit:
+            rows = -(-rows // 2)
+    needed = needs.step_peak(needs.learning(rows, how))
+    while needed > limit and rows > 1:
+        rows = -(-rows // 2)
+        needed = needs.step_peak(needs.learning(rows, how))
+    return rows, needed
 
 
 def _compiled(config: RunConfig) -> tuple[RunConfig, list[str]]:

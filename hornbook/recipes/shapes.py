@@ -7,11 +7,11 @@ A recipe's own parameters are its dials: `size=5` turns one and everything deriv
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hornbook.base.amounts import parse_amount
 from hornbook.base.config import override, parse
 from hornbook.base.errors import ConfigError, did_you_mean
 from hornbook.base.files import read_json
@@ -21,11 +21,13 @@ from hornbook.model.part_config import AttentionConfig, FeedForwardConfig, RMSNo
 from hornbook.model.seq2seq_config import Seq2SeqConfig
 from hornbook.recipes.decoders import gpt2_124m, shakespeare_char
 from hornbook.recipes.encoders import bert_small, t5_small
+from hornbook.recipes.ladder import laptop, llama_style
 from hornbook.train.config import RunConfig, TokenizerConfig, TrainConfig
 
 SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16)
 """Sizes that the quickstart chooses between: the number of layers."""
 HEAD_DIM = 64
+MOST_LAYERS = 100
 
 
 def quickstart(size: int = 4, vocab_size: int = 4096) -> RunConfig:
@@ -34,6 +36,11 @@ def quickstart(size: int = 4, vocab_size: int = 4096) -> RunConfig:
     size layers, each 64 numbers wide for every layer there is, heads of 64, and a gated feed-forward of
     8/3 the width: the shape of Qwen3 (RMSNorm, rotary positions, normalised queries and keys).
     """
+    if size > MOST_LAYERS:
+        raise ConfigError(
+            f"the quickstart's size is its number of layers, {MOST_LAYERS} at most, not {size:,}; the recipe "
+            "llama-style takes a number of parameters, such as size=30M"
+        )
     d_model = HEAD_DIM * size
     block = BlockConfig(
         attention=AttentionConfig(
@@ -61,6 +68,8 @@ def quickstart(size: int = 4, vocab_size: int = 4096) -> RunConfig:
 
 RECIPES: dict[str, Callable[..., RunConfig]] = {
     "quickstart": quickstart,
+    "laptop": laptop,
+    "llama-style": llama_style,
     "shakespeare-char": shakespeare_char,
     "gpt2-124m": gpt2_124m,
     "bert-small": bert_small,
@@ -128,12 +137,9 @@ def _refuse_dials(recipe: str, assignments: Sequence[str]) -> None:
 
 
 def _whole_number(name: str, value: str) -> int:
-    try:
-        number = json.loads(value)
-    except json.JSONDecodeError:
-        number = value
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise ConfigError(f"{name} is a whole number from 1 up, not {value!r}")
+    number = parse_amount(value)
+    if not number:
+        raise ConfigError(f"{name} is a whole number from 1 up, not {value!r}; large ones may be typed 30M")
     return number
 
 
