@@ -8,11 +8,19 @@ notebook may pass `print`, a test passes nothing. Library code never prints.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar, runtime_checkable
 
 Item = TypeVar("Item")
+
+BARS = "▁▂▃▄▅▆▇█"
+"""What a note draws a curve with; where it is one line of many, that can be left out."""
+RECENT = 120.0
+"""Seconds back from now whose speed is taken for that of the work still to do,"""
+FEWEST = 10
+"""or so many reports back, where they come more slowly."""
 
 
 @runtime_checkable
@@ -39,6 +47,30 @@ def silent(done: int, total: int | None, note: str = "") -> None:
 def unwatched(stage: str) -> Iterator[Progress]:
     """The watch nobody keeps."""
     yield silent
+
+
+class TimeLeft:
+    """How long work will still take, by its speed of late.
+
+    What passes before the first report, such as starting and compiling, is no part of the speed.
+    """
+
+    def __init__(self) -> None:
+        self.marks: deque[tuple[float, int]] = deque()
+
+    def after(self, now: float, done: int, total: int) -> float | None:
+        """Seconds left when at `now`, in seconds of any clock, so much is done; None: too early to say."""
+        marks = self.marks
+        if marks and done < marks[-1][1]:
+            marks.clear()
+        if not marks or now - marks[-1][0] >= 1.0:
+            marks.append((now, done))
+        while len(marks) > FEWEST and now - marks[0][0] > RECENT:
+            marks.popleft()
+        began, before = marks[0]
+        if done == before or now == began:
+            return None
+        return (now - began) / (done - before) * max(0, total - done)
 
 
 def tracked(items: Iterable[Item], progress: Progress, total: int | None = None) -> Iterator[Item]:

@@ -7,17 +7,13 @@ terminal it has colours and moving bars; in a file or a pipe the same words stan
 from __future__ import annotations
 
 import re
-import time
-import unicodedata
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +21,7 @@ from hornbook.base.files import read_json
 from hornbook.base.progress import Progress
 from hornbook.recipes.report_objective import is_decoder, verdict, writes
 from hornbook.recipes.report_text import quoted
+from hornbook.recipes.terminal import printable, watched
 
 if TYPE_CHECKING:
     from hornbook.model.drawing import Part
@@ -33,10 +30,6 @@ if TYPE_CHECKING:
 STAGES = 8
 INK = ("black on #f6c177", "black on #9ccfd8", "black on #c4a7e7", "black on #a3d9a5")
 """Backgrounds that neighbouring tokens take in turn."""
-MARKS_WITHOUT_TERMINAL = 10
-"""How many lines of progress a pipe gets from a long stage."""
-SECONDS_WITHOUT_MARK = 5
-"""A stage that is over sooner gets none."""
 _BEGINNINGS = {
     "": ("token ids", "", ""),
     "encoder": ("token ids of the source", "", ""),
@@ -84,26 +77,9 @@ class Lesson:
         """A figure and what it is."""
         self._put(Text.assemble((f"{name:<13}", "dim"), value))
 
-    @contextmanager
-    def bar(self, stage: str) -> Iterator[Progress]:
-        """A moving bar on a terminal; a few lines elsewhere, and only where a total is known."""
-        if not self.console.is_terminal:
-            yield _Marks(self.console, stage)
-            return
-        columns = (
-            TextColumn("  {task.description:<10}"),
-            BarColumn(bar_width=30),
-            TaskProgressColumn(),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[note]}", markup=False),
-        )
-        with Bar(*columns, console=self.console, transient=True) as bar:
-            task = bar.add_task(stage, total=None, note="")
-
-            def tell(done: int, total: int | None, note: str = "") -> None:
-                bar.update(task, completed=done, total=total, note=note)
-
-            yield tell
+    def bar(self, stage: str) -> AbstractContextManager[Progress]:
+        """How far a stage is, as it goes."""
+        return watched(self.console, stage)
 
     def ledger(self, ledger: dict[str, Any]) -> None:
         """What came in, what was dropped and why, what is left."""
@@ -177,7 +153,8 @@ class Lesson:
         elif line["kind"] == "sample":
             self._put(_continued(line["prompt"], line["text"], lines=3, blank_lines=False), indent=6)
         elif line["kind"] == "event":
-            self.say(f"step {line['step']:>5}   {line['text']}", "yellow")
+            is_calm = line.get("verdict") in ("in", "fits", "unknown")
+            self.say(f"step {line['step']:>5}   {line['text']}", "green" if is_calm else "yellow")
 
     def sample(self, prompt: str, text: str) -> None:
         """What the finished model writes after a prompt, the prompt set apart."""
@@ -202,6 +179,9 @@ class Lesson:
             self.yardsticks(held_out["bits_per_byte"], held_out["yardsticks"])
         else:
             self.say(verdict(config, held_out["bits_per_byte"]))
+        if "of_documents" in held_out:
+            part = f"{held_out['documents']:,} of {held_out['of_documents']:,} held-out documents"
+            self.say(f"Measured on {part}, spread evenly; train.evaluation_tokens=null takes all.")
         if not writes(config):
             self.say("It learned to write no text of its own, so there are no samples.")
         self.say(f"Everything is in {out}; look at {out / 'report.html'}.")
@@ -218,26 +198,6 @@ class Lesson:
                 line = Text.assemble((f"  {purpose}:\n", "dim"), f"    {command}")
             self.console.print(line, soft_wrap=True)
         self.console.print()
-
-
-class _Marks:
-    """Progress for a pipe: a line at every tenth of a known total."""
-
-    def __init__(self, console: Console, label: str) -> None:
-        self.console, self.label = console, label
-        self.next_mark = 1
-        self.began = self.marked = time.monotonic()
-
-    def __call__(self, done: int, total: int | None, note: str = "") -> None:
-        now = time.monotonic()
-        if not total or done * MARKS_WITHOUT_TERMINAL < self.next_mark * total:
-            return
-        if now - self.marked < SECONDS_WITHOUT_MARK:
-            return
-        self.next_mark, self.marked = done * MARKS_WITHOUT_TERMINAL // total + 1, now
-        left = (now - self.began) * (total - done) / done
-        mark = f"  {self.label} {done:,} of {total:,}, {left:,.0f} s left  {printable(note)}"
-        self.console.print(mark.rstrip(), markup=False, soft_wrap=True)
 
 
 def _amount(count: dict[str, int]) -> str:
@@ -259,16 +219,3 @@ def _continued(prompt: str, text: str, *, lines: int, blank_lines: bool) -> Text
     whole = re.sub(r"\n\s*\n", "\n\n" if blank_lines else "\n", printable(text.rstrip()))
     shown = "\n".join(whole.split("\n")[:lines]).rstrip()
     return Text.assemble((printable(prompt), "bold"), (shown, "green"))
-
-
-def printable(text: str) -> str:
-    """Text without control characters, which could move the cursor or ring the bell.
-
-    Spaces of all widths stay, and so do the joiners that some scripts cannot be written without.
-    """
-    return "".join(
-        c if c.isprintable() or c in _HARMLESS or unicodedata.category(c) == "Zs" else "\ufffd" for c in text
-    )
-
-
-_HARMLESS = "\n\t\u200c\u200d"

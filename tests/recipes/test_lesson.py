@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 
 import pytest
 from hypothesis import given
@@ -12,7 +11,8 @@ from rich.console import Console
 
 from hornbook.model.drawing import Part
 from hornbook.recipes import lesson as module
-from hornbook.recipes.lesson import Lesson, printable
+from hornbook.recipes.lesson import Lesson
+from hornbook.recipes.terminal import printable
 
 
 def drawn(width: int = 100, terminal: bool = False, **more: object) -> tuple[Lesson, io.StringIO]:
@@ -127,19 +127,6 @@ def test_both_halves_of_an_encoder_decoder_have_a_beginning() -> None:
 )
 def test_bytes_have_a_unit_that_suits_them(n_bytes: int, text: str) -> None:
     assert module.size_in_bytes(n_bytes) == text
-
-
-def test_a_pipe_hears_of_long_stages_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    for seconds, lines in ((0.01, 0), (10.0, 10)):
-        clock = itertools.count(step=seconds)
-        monkeypatch.setattr(module.time, "monotonic", lambda clock=clock: next(clock))
-        lesson, screen = drawn()
-        with lesson.bar("corpus") as progress:
-            for done in range(1, 41):
-                progress(done, 40, "a\rb")
-            progress(41, None)
-        assert len(screen.getvalue().splitlines()) == lines
-    assert screen.getvalue().splitlines()[-1] == "  corpus 40 of 40, 0 s left  a\ufffdb"
 
 
 @pytest.mark.parametrize("width", [40, 200])
