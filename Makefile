@@ -18,8 +18,9 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
-# Whole files go to one process: their tests share models that take long to make.
-PYTEST := $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
+# Each process begins with its share of the files, whose tests share models that take long to make; one that has
+# no more takes tests from the end of another's share, so that none waits for a long file.
+PYTEST := $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 PINNED := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help

@@ -18,7 +18,7 @@ from recipes.tiny_runs import ROOT, home, hornbook
 
 from hornbook.cli.main import app
 
-DOCUMENTS = ("README.md", "docs/tokenizer.md", "docs/families.md", "docs/data.md")
+DOCUMENTS = ("README.md", "docs/tokenizer.md", "docs/families.md", "docs/data.md", "docs/watching.md")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 FOLDER = "runs/quickstart"
 TEXTS = "my-texts/"
@@ -53,7 +53,7 @@ def at_hand(words: str) -> str:
 def parse(words: list[str]) -> None:
     """Go from group to verb, and let the verb take its options."""
     command: Any = typer.main.get_command(app)
-    while hasattr(command, "commands"):
+    while hasattr(command, "commands") and not (command.name == "plan" and words[0].startswith("-")):
         name, *words = words
         assert name in command.commands, f"there is no verb {name}"
         command = command.commands[name]

@@ -11,6 +11,7 @@
     ledger.json            where the text came from (absent where the corpus was given)
     report.html            all of the above, to look at
     data/                  the run's own corpus and token shards
+    profile/ tensorboard/ wandb/    what other programs show of it, where that is wished for
 
 Everything is written whole or not at all. A save is one file, so weights and optimizer can never be of
 different steps.

@@ -11,6 +11,7 @@ import typer
 
 from hornbook.base.errors import HornbookError, Interrupted
 from hornbook.cli.help import examples
+from hornbook.cli.plan import app as plan
 from hornbook.cli.tokenizer import app as tokenizer
 
 HELP = (
@@ -32,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(tokenizer, name="tokenizer")
+app.add_typer(plan, name="plan")
 
 
 def main() -> None:
@@ -269,6 +271,48 @@ def show(
     from hornbook.cli.show import show_config
 
     show_config(what, overrides or [])
+
+
+@app.command(
+    epilog=examples(
+        "hornbook report runs/quickstart",
+        "hornbook report runs/first runs/second --out first-and-second.html",
+    )
+)
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="One run folder or more.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where the page goes (RUN/report.html; of several runs compared.html)."
+        ),
+    ] = None,
+) -> None:
+    """Draw a run as a page, finished or not; or the curves of several over each other."""
+    from hornbook.cli.compare import report_runs
+
+    report_runs(runs, out)
+
+
+@app.command(
+    epilog=examples(
+        "hornbook compare runs/adamw runs/muon",
+        "hornbook compare runs/a-0 runs/a-1 runs/b-0 runs/b-1 --out ab.html",
+    )
+)
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folders; those that differ in their seeds alone are one."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also draw their curves over each other, as a page.")
+    ] = None,
+) -> None:
+    """Say in which settings runs differ, what they came to, and whether seeds alone could explain it."""
+    from hornbook.cli.compare import compare_runs
+
+    compare_runs(runs, out)
 
 
 @app.command(

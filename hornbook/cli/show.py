@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,7 +21,9 @@ from hornbook.model.seq2seq_config import Seq2SeqConfig
 from hornbook.parallel.recompute import Recomputation
 from hornbook.recipes.lesson import Lesson, console, size_in_bytes
 from hornbook.recipes.needs import Needs
-from hornbook.recipes.shapes import resolve
+from hornbook.recipes.shapes import RECIPES, resolve
+from hornbook.recipes.tokenized import Tokenized
+from hornbook.recipes.verdicts import expectations
 from hornbook.train.config import RunConfig
 from hornbook.train.device import PRECISIONS
 
@@ -28,10 +33,16 @@ RECOMPUTATIONS: tuple[Recomputation, ...] = ("none", "selective", "block")
 def show_config(what: str, overrides: list[str]) -> None:
     """Print a model's drawing, what it needs, a run's results where there are any, and the configuration."""
     config = resolve(what, overrides)
+    if tokens := Tokenized.find(config.data):
+        config = tokens.settle(config, overrides)
     lesson = Lesson(console())
     lesson.title(what)
+    if recipe := RECIPES.get(what):
+        lesson.say(_about(recipe))
     lesson.drawing(parts(config.model), count_parameters(on_meta(config.model)))
     lesson.fact("arithmetic", _arithmetic(config))
+    for name, value in expectations(what, config):
+        lesson.fact(name, value)
     results = Path(what) / "results.json"
     if results.is_file():
         held_out = read_json(results)["held_out"]
@@ -45,6 +56,11 @@ def show_config(what: str, overrides: list[str]) -> None:
     _show_writing(lesson, config, needs)
     lesson.heading("configuration")
     lesson.console.print_json(json.dumps(to_dict(config)))
+
+
+def _about(recipe: Callable[..., RunConfig]) -> str:
+    """What a recipe says of itself: paragraphs, and its rules a line each."""
+    return re.sub(r"(?<!\n)\n(?!\n|[a-z ]+: )", " ", inspect.getdoc(recipe) or "")
 
 
 def _arithmetic(config: RunConfig) -> str:

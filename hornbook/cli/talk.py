@@ -13,7 +13,8 @@ from hornbook.generate.sampling import SamplingConfig
 from hornbook.generate.session import Session
 from hornbook.generate.text import stream_text
 from hornbook.model.models import CausalLM
-from hornbook.recipes.lesson import console, printable
+from hornbook.recipes.lesson import console
+from hornbook.recipes.terminal import printable
 from hornbook.train.run import continuer, load, writer
 
 GREETING = """This is a base model: it has read text and goes on with yours; it does not answer questions.

@@ -70,11 +70,19 @@ class Batch:
     part: int = 0
     """Which objective of a mixture asks."""
     others: Batch | None = None
-    """The rows of the same step that other objectives of a mixture ask about."""
+    """More rows of the same step: those that other objectives of a mixture ask about, or another batch."""
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-        return self.changed(lambda tensor: tensor.to(device))
+        """The same batch on another device; nobody waits for the copy of a batch that is pinned."""
+        return self.changed(lambda tensor: tensor.to(device, non_blocking=device.type == "cuda"))
+
+    def pinned(self) -> Batch:
+        """The same batch in memory that a CUDA GPU reads by itself."""
+        return self.changed(Tensor.pin_memory)
+
+    def beside(self, other: Batch) -> Batch:
+        """This batch and another one, for one step."""
+        return replace(self, others=other if self.others is None else self.others.beside(other))
 
     def split(self, size: int) -> Iterator[Batch]:
         """Cut the batch into micro-batches of at most `size` sequences, each of one objective."""

@@ -68,6 +68,14 @@ def prefix_order(n_tokens: int, cut: int) -> list[int]:
     return [0 if place < cut else place for place in range(n_tokens)]
 
 
+def unprompted(tokens: Sequence[int], end: int) -> tuple[list[int], list[int], list[int]]:
+    """A text that an encoder-decoder writes after an empty one.
+
+    Returns what the encoder reads, what the decoder sees, and the next token asked for at every place.
+    """
+    return [end], list(tokens[:-1]), list(tokens[1:])
+
+
 def prediction_order(n_tokens: int, asked: Sequence[int]) -> list[int]:
     """Places in the order of a text of which some tokens are asked for, in turn (Yang et al. 2019).
 

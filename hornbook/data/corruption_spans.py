@@ -95,6 +95,29 @@ class Continued:
         return _side_by_side(rows, pair, self.start, self.longest)
 
 
+@dataclass(frozen=True)
+class Unprompted:
+    """A text is written from its beginning, after an empty one: what an encoder reads is `end` alone.
+
+    Tokens and targets are those of `next_tokens`, so the loss is that of a decoder. Every document has an
+    empty source of its own.
+    """
+
+    end: int
+    """What ends a text."""
+
+    def __call__(self, rows: Rows, generator: np.random.Generator) -> Batch:
+        batch = next_tokens(rows, generator)
+        if batch.documents is None:
+            return replace(batch, source=torch.full((len(batch.tokens), 1), self.end))
+        own = [[row[begin] for begin, _ in pieces(row)] for row in batch.documents.numpy()]
+        numbers = np.full((len(own), max(1, *map(len, own))), PADDING, dtype=np.int64)
+        for row, found in zip(numbers, own, strict=True):
+            row[: len(found)] = found
+        source = torch.full(numbers.shape, self.end)
+        return replace(batch, source=source, source_documents=torch.from_numpy(numbers))
+
+
 def prefixed(rows: Rows, generator: np.random.Generator) -> Batch:
     """The beginning of each text is seen both ways, and what follows is asked for.
 

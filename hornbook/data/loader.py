@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hornbook.base.randomness import stream
 from hornbook.data.batch import IGNORED, Batch, Collate, Rows, next_tokens
+from hornbook.data.excerpt import Excerpt
 from hornbook.data.ramps import Stages, cut
 from hornbook.data.shards import TokenShards
 
@@ -85,10 +86,13 @@ class SourceLoader:
 
 
 class Prefetched:
-    """A loader that makes the next batch in a thread while the model learns from this one."""
+    """A loader that makes the next batch in a thread while the model learns from this one.
 
-    def __init__(self, loader: Loader) -> None:
-        self.loader = loader
+    For a CUDA GPU batches are `pinned`, so that it fetches them while it computes.
+    """
+
+    def __init__(self, loader: Loader, *, pinned: bool = False) -> None:
+        self.loader, self.pinned = loader, pinned
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead: tuple[int, Future[Batch]] | None = None
 
@@ -100,12 +104,18 @@ class Prefetched:
     def batch(self, step: int) -> Batch:
         """The batch of a step; that of the next step is begun."""
         ahead, self._ahead = self._ahead, None
-        found = ahead[1].result() if ahead is not None and ahead[0] == step else self.loader.batch(step)
-        self._ahead = step + 1, self._thread.submit(self.loader.batch, step + 1)
+        found = ahead[1].result() if ahead is not None and ahead[0] == step else self._make(step)
+        self._ahead = step + 1, self._thread.submit(self._make, step + 1)
         return found
 
+    def _make(self, step: int) -> Batch:
+        batch = self.loader.batch(step)
+        return batch.pinned() if self.pinned else batch
 
-def held_out_batches(shards: TokenShards, *, seq_len: int, batch_size: int, overlap: int) -> Iterator[Batch]:
+
+def held_out_batches(
+    shards: TokenShards | Excerpt, *, seq_len: int, batch_size: int, overlap: int
+) -> Iterator[Batch]:
     """Every token of every document predicted once, each with at least `overlap` tokens before it.
 
     Windows advance by seq_len - overlap within a document; tokens a former window has predicted already

@@ -158,7 +158,7 @@ class TokenShards:
         self._shards: list[_Shard] = []
         offsets = [np.zeros(0, np.int64)]
         self.starts = [0]
-        n_bytes = 0
+        n_bytes, sums = 0, ""
         for folder in map(Path, folders):
             header = read_header(folder, fingerprint)
             fingerprint = header.tokenizer
@@ -169,6 +169,9 @@ class TokenShards:
                 self._shards.append(shard)
                 offsets.append(shard.offsets() + self.starts[-1])
                 self.starts.append(self.starts[-1] + record.tokens)
+                sums += record.sha256["offsets"] + record.sha256["checks"]
+        self.checksum = sha256(sums.encode())
+        """Of all tokens, and of where each document begins."""
         self.offsets = np.concatenate(offsets)
         """Where each document begins, counted through all shards."""
         self.counts = TokenCounts(self.starts[-1], len(self.offsets), n_bytes)

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from hornbook.data.batch import PADDING, Rows
+from hornbook.data.excerpt import Excerpt
 from hornbook.data.shards import TokenShards
 
 
-def sweep(shards: TokenShards, *, seq_len: int, batch_size: int, document_mask: bool) -> Iterator[Rows]:
+def sweep(
+    shards: TokenShards | Excerpt, *, seq_len: int, batch_size: int, document_mask: bool
+) -> Iterator[Rows]:
     """Rows from the first token to the last, side by side; the last row is filled up behind the text."""
     starts = range(0, len(shards), seq_len)
     for first in range(0, len(starts), batch_size):

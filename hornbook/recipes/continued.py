@@ -65,7 +65,7 @@ def adopt(folder: RunFolder, config: RunConfig) -> None:
 
 def _differing(saved: RunConfig, asked: RunConfig) -> dict[str, tuple[Any, Any]]:
     """What was and what is asked for, by dotted key, where the two differ."""
-    theirs, ours = _flat(to_dict(saved)), _flat(to_dict(asked))
+    theirs, ours = flat(to_dict(saved)), flat(to_dict(asked))
     left_open = {f"train.{field}" for field in SETTLED if getattr(asked.train, field) == "auto"}
     if asked.tokenizer.vocab_size > saved.tokenizer.vocab_size:
         # The text may have given a smaller vocabulary than was asked for.
@@ -86,7 +86,7 @@ def _told(differing: dict[str, tuple[Any, Any]], keys: list[str]) -> str:
     return "; ".join(f"{key} was {differing[key][0]!r}, asked is {differing[key][1]!r}" for key in keys)
 
 
-def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
+def flat(data: Any, prefix: str = "") -> dict[str, Any]:
     """Nested data as dotted keys."""
     if isinstance(data, dict):
         pairs = data.items()
@@ -96,5 +96,5 @@ def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: data}
     found: dict[str, Any] = {}
     for key, value in pairs:
-        found |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
     return found

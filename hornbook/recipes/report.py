@@ -13,17 +13,24 @@ import os
 from pathlib import Path
 
 from hornbook.recipes.report_files import RunFiles, read_run
-from hornbook.recipes.report_page import render_page, write_page
+from hornbook.recipes.report_page import check_free, render_page, write_page
 from hornbook.recipes.report_sections import SECTIONS, front
 
+KIND = "run report"
+"""What the page calls itself in its title."""
 
-def write_report(folder: str | os.PathLike[str]) -> Path:
-    """Write `report.html` into a run folder from the files in it and return its path.
 
-    Raises `RunFolderError` where `config.json` is missing or a file is damaged.
+def write_report(folder: str | os.PathLike[str], out: Path | None = None) -> Path:
+    """Write `report.html` into a run folder from the files in it, or to `out`, and return where it is.
+
+    Raises `RunFolderError` where `config.json` is missing or a file is damaged, and where `out` is something
+    else.
     """
     files = read_run(Path(folder))
-    target = files.folder / "report.html"
+    target = out or files.folder / "report.html"
+    if out is not None:
+        check_free(out, KIND)
+        out.parent.mkdir(parents=True, exist_ok=True)
     write_page(target, render(files))
     return target
 

@@ -33,6 +33,13 @@ class RunFiles:
         return "bits_per_byte" if points(lines, "bits_per_byte") else "loss"
 
     @property
+    def band(self) -> dict[str, Any]:
+        """The band that the run should lie in; empty where there is none, or the run has other steps now."""
+        band, steps = at(self.run, "band"), at(self.run, "band", "steps")
+        fits = isinstance(steps, list) and steps[-1:] == [at(self.config, "train", "steps")]
+        return band if fits else {}
+
+    @property
     def yardsticks(self) -> dict[str, float]:
         """Bits per byte of ordinary compressors on the held-out text, by name."""
         found = at(self.results, "held_out", "yardsticks")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hornbook.base.errors import RunFolderError
-from hornbook.recipes.report_text import finite
+from hornbook.recipes.report_text import at, finite
 
 Row = dict[str, Any]
 Point = tuple[float, float]
@@ -37,9 +37,9 @@ class History:
 
     @property
     def occasions(self) -> list[Row]:
-        """The events; of steps that were left out in a row the first, with how many `more` there were."""
+        """The events but verdicts; of steps left out in a row the first, with how many `more` there were."""
         found: list[tuple[Row, int]] = []
-        for event in self.events:
+        for event in (event for event in self.events if event.get("what") != "verdict"):
             first, more = found[-1] if found else ({}, 0)
             both_skipped = event.get("what") == first.get("what") == "skip"
             if both_skipped and event["step"] == first["step"] + more + 1:
@@ -47,6 +47,11 @@ class History:
             else:
                 found.append((event, 0))
         return [{**event, "more": more} for event, more in found]
+
+    @property
+    def verdict(self) -> Row:
+        """What was last said of the run beside the band of its recipe, or an empty line."""
+        return next((event for event in reversed(self.events) if event.get("what") == "verdict"), {})
 
     @property
     def last(self) -> Row:
@@ -83,6 +88,18 @@ def points(lines: Iterable[Row], key: str) -> list[Point]:
     """Return (step, value) of every line that has a finite value under `key`."""
     pairs = ((row["step"], finite(row.get(key))) for row in lines)
     return [(float(step), value) for step, value in pairs if value is not None]
+
+
+def band_outline(band: object, unit: str) -> list[Point]:
+    """Return the outline of a band as `run.json` has it: along its low end, and back along its high one."""
+    columns = [at(band, key) for key in ("steps", "low", "high")]
+    if not all(isinstance(column, list) for column in columns):
+        return []
+    factor = finite(at(band, "bits_per_nat")) if unit == "bits_per_byte" else 1.0
+    steps, low, high = ([finite(value) for value in column] for column in columns)
+    ends = [[*zip(steps, low, strict=False)], [*zip(steps, high, strict=False)][::-1]]
+    known = ((x, y) for end in ends for x, y in end)
+    return [(x, y * factor) for x, y in known if factor is not None and x is not None and y is not None]
 
 
 def first_not_a_number(history: History) -> int | None:

@@ -58,7 +58,8 @@ def writes(config: object) -> bool:
     if kinds == {"weighted"}:
         parts = at(config, "train", "objective", "parts")
         kinds = {at(part, "objective", "kind") for part in parts} if isinstance(parts, list) else set()
-    return bool(kinds & {"next_token", "prefix"})
+    prompted = {"prefix"} if at(config, "model", "kind") == "seq2seq" else {"next_token", "prefix"}
+    return bool(kinds & prompted)
 
 
 def verdict(config: object, bits: float) -> str:

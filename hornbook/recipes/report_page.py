@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
+from hornbook.base.errors import RunFolderError
 from hornbook.base.files import atomic_write
 from hornbook.recipes import report_text as text
 
@@ -26,6 +27,19 @@ def write_page(target: Path, page: str) -> None:
     """Write a page to a file, whole or not at all."""
     with atomic_write(target) as file:
         file.write(page.encode("utf-8", "replace"))
+
+
+def check_free(target: Path, kind: str) -> None:
+    """Raise where something is in the way that is no page of this kind, as the page's head names it."""
+    if target.is_dir():
+        raise RunFolderError(
+            f"{target} is a folder; give a file for the page, such as {target / 'report.html'}"
+        )
+    if not target.exists():
+        return
+    with target.open("rb") as file:
+        if kind.encode() not in file.read(4096):
+            raise RunFolderError(f"{target} exists and is no {kind}; it stays as it is, choose another --out")
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from hornbook.recipes import report_story as story
 from hornbook.recipes import report_text as text
 from hornbook.recipes.report_chart import Line, draw, smooth
 from hornbook.recipes.report_files import RunFiles
-from hornbook.recipes.report_history import History, first_not_a_number, points
+from hornbook.recipes.report_history import History, band_outline, first_not_a_number, points
 from hornbook.recipes.report_text import at, finite, rows
 
 View = dict[str, Any]
@@ -83,6 +83,7 @@ def _score(files: RunFiles) -> View | None:
         "verdict": verdict if objective.is_decoder(files.config) else objective.verdict(files.config, bits),
         "bars": [{"name": name, "bits": value, "share": 100 * value / top} for name, value in bars.items()],
         "documents": finite(at(held_out, "documents")),
+        "of_documents": finite(at(held_out, "of_documents")),
         "loss": finite(at(held_out, "loss")),
         "perplexity": finite(at(held_out, "perplexity")),
         "pairs_right": finite(at(held_out, "pairs_right")),
@@ -95,6 +96,7 @@ def _curve(files: RunFiles) -> View | None:
     batches, held_out = points(history.learned, unit), points(history.validation, unit)
     average = smooth(batches)
     lines = [
+        Line(story.band_name(files.band), "band", band_outline(files.band, unit)),
         Line("each batch", "raw", batches),
         Line("running average", "average", average),
         Line("", "between", held_out),
@@ -115,6 +117,7 @@ def _curve(files: RunFiles) -> View | None:
         "unit": UNITS[unit],
         "events": history.occasions,
         "guesses": objective.WORDS[objective.objective_of(files.config)].guesses,
+        "verdict": history.verdict.get("text"),
         "reading": story.reading(average, held_out),
         "has_held_out": bool(held_out),
     }

@@ -50,6 +50,11 @@ def verdict(bits: float, yardsticks: Mapping[str, float], bytes_: float | None) 
     return f"On text it had never seen, the model needs {number(bits)} bits per byte{beside}.{squeezed}"
 
 
+def band_name(band: object) -> str:
+    """Return what a legend calls the band of a recipe, as `run.json` has it."""
+    return f"expected on held-out text, from {count(at(band, 'seeds'))} runs"
+
+
 def reading(train: Sequence[Point], validation: Sequence[Point]) -> str:
     """Return what the two curves say about the run; `train` is the running average.
 

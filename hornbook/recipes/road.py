@@ -20,12 +20,13 @@ from typing import Any, Literal
 from hornbook import __version__
 from hornbook.base.config import to_dict
 from hornbook.base.errors import ConfigError, DivergedError, RunFolderError
-from hornbook.base.files import read_json, write_json
+from hornbook.base.files import read_json, sha256, write_json
 from hornbook.base.progress import Progress, Watch, unwatched
 from hornbook.checkpoint.folder import RunFolder
 from hornbook.corpus.document import Document
 from hornbook.corpus.pipeline import build_corpus, read_corpus
 from hornbook.corpus.yardstick import compress_bits_per_byte
+from hornbook.data.excerpt import excerpt
 from hornbook.data.shards import TokenCounts, TokenShards, write_shards
 from hornbook.model.count import count_parameters, on_meta
 from hornbook.model.drawing import parts
@@ -36,7 +37,8 @@ from hornbook.recipes.report import write_report
 from hornbook.recipes.settling import settled
 from hornbook.recipes.shapes import resolve
 from hornbook.recipes.stops import check_not_imported, claim, run_folder, stoppable
-from hornbook.recipes.tokenized import Tokenized
+from hornbook.recipes.tokenized import Tokenized, decoded
+from hornbook.recipes.verdicts import judge_by_band
 from hornbook.tokenizer.tokenizer import Tokenizer
 from hornbook.train.config import RunConfig
 from hornbook.train.device import PRECISIONS, cpu_threads, resolve_device
@@ -44,6 +46,7 @@ from hornbook.train.fit import Fit, Listener, ignore
 from hornbook.train.held_out import compresses, measure_held_out
 from hornbook.train.run import Run, load
 from hornbook.train.tasks import check_objective, goes_on, special_tokens
+from hornbook.train.trackers import check_trackers
 
 SAMPLE_TOKENS = 160
 SHOWN_TOKENS = 40
@@ -158,7 +161,9 @@ class Road:
         """Train; False when a signal stopped it early, saved and ready to resume."""
         with self._stage("training") as progress, cpu_threads(self._threads()):
             train = self.tokens.sources("train") if self.tokens else self._shards("train")
-            fit = Fit(self.config, self.folder, tokenizer, train, self._shards("held_out"), listen)
+            held_out = self._shards("held_out")
+            fit = Fit(self.config, self.folder, tokenizer, train, held_out, listen)
+            judge_by_band(fit, train, held_out)
             if resume:
                 step = fit.resume()
                 fit.record("event", step, text=f"resumed at step {step}")
@@ -175,15 +180,18 @@ class Road:
         return done
 
     def evaluate(self, run: Run) -> dict[str, Any]:
-        """Measure on all held-out text, and take samples of a model that writes text.
+        """Measure on held-out text, as much as the run wants, and take samples of a model that writes text.
 
         Where the measure is that of a compressor, gzip and xz are measured on the same documents.
         """
-        documents = list(self._held_out())
-        shards = self._shards("held_out")
+        shards, most = self._shards("held_out"), self.config.train.evaluation_tokens
+        some = None if most is None else excerpt(shards, most)
+        documents = list(self._held_out() if some is None else decoded(some.documents(), run.tokenizer))
         with self._stage("evaluation") as progress, cpu_threads(self._threads()):
             precision = PRECISIONS[self.config.train.precision]
-            found = measure_held_out(run.model, self.config, run.tokenizer, shards, precision, progress)
+            found = measure_held_out(
+                run.model, self.config, run.tokenizer, some or shards, precision, progress
+            )
             yardsticks = compress_bits_per_byte(documents) if compresses(run.model) else {}
             samples = [
                 {
@@ -196,7 +204,9 @@ class Road:
         results = {
             "held_out": {
                 "documents": len(documents),
+                **({} if some is None else {"of_documents": shards.counts.documents}),
                 "bytes": found.n_bytes,
+                "text": sha256("\0".join(document.text for document in documents).encode()),
                 "bits_per_byte": found.bits_per_byte,
                 "loss": found.loss,
                 "perplexity": found.perplexity,
@@ -286,6 +296,7 @@ def train(
         config = tokens.settle(config, overrides)
     # What does not fit is refused before anything is there.
     check_objective(config, tokens.tokenizer if tokens else None)
+    check_trackers(config.train)
     going_on = resume and folder.config_path.exists()
     if going_on:
         check_not_imported(folder)

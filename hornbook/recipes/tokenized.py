@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hornbook.base.errors import ConfigError, RunFolderError
 from hornbook.base.files import read_json, sha256
@@ -108,12 +111,17 @@ class Tokenized:
 
     def documents(self, part: str) -> Iterator[Document]:
         """The texts of one part, decoded."""
-        for number, ids in enumerate(self.shards(part).documents()):
-            yield Document(self.tokenizer.decode(ids[1:].tolist()), f"{part}/{number}")
+        return decoded(self.shards(part).documents(), self.tokenizer)
 
     @property
     def _fingerprint(self) -> str:
         return sha256((self._first / "tokenizer.json").read_bytes())
+
+
+def decoded(documents: Iterable[NDArray[np.int64]], tokenizer: Tokenizer) -> Iterator[Document]:
+    """The texts of documents of tokens, by their numbers."""
+    for number, ids in enumerate(documents):
+        yield Document(tokenizer.decode(ids[1:].tolist()), str(number))
 
 
 def _named(folders: Sequence[Path]) -> dict[str, Path]:

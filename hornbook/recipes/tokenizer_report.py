@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hornbook import __version__
-from hornbook.base.errors import Interrupted, RunFolderError
+from hornbook.base.errors import Interrupted
 from hornbook.base.progress import Watch, unwatched
 from hornbook.corpus.readers import PathLike
-from hornbook.recipes.report_page import render_page, write_page
+from hornbook.recipes.report_page import check_free, render_page, write_page
 from hornbook.recipes.tokenizer_figures import Figures, measure
 from hornbook.recipes.tokenizer_sections import SECTIONS, front
 from hornbook.recipes.vocabulary_sweep import SIZES
@@ -40,7 +40,7 @@ def write_tokenizer_report(
     those of the vocabulary sweep, none for no sweep. A page of ours in `out` is replaced, another file never.
     """
     target = Path(out)
-    _check_free(target)
+    check_free(target, KIND)
     try:
         figures = measure(paths, tokenizers=tokenizers, compare=compare, sizes=sizes, watch=watch)
         page = render(figures)
@@ -57,16 +57,3 @@ def render(figures: Figures) -> str:
     return render_page(
         "tokenizer_report.html.jinja", kind=KIND, version=__version__, front=front(figures), chapters=chapters
     )
-
-
-def _check_free(target: Path) -> None:
-    """Raise where something is in the way that is no page of ours."""
-    if target.is_dir():
-        raise RunFolderError(
-            f"{target} is a folder; give a file for the page, such as {target / 'report.html'}"
-        )
-    if not target.exists():
-        return
-    with target.open("rb") as file:
-        if KIND.encode() not in file.read(4096):
-            raise RunFolderError(f"{target} exists and is no {KIND}; it stays as it is, choose another --out")

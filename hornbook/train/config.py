@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from hornbook.base.config import Config
 from hornbook.data.config import DataConfig
@@ -122,6 +122,15 @@ ScheduleConfig = Annotated[
 ]
 
 
+class ProfileConfig(Config):
+    """Steps that PyTorch's profiler watches; nothing else changes."""
+
+    after: NonNegativeInt = 10
+    """Steps of a sitting that pass before: compiling and warming up are no part of what is asked."""
+    steps: PositiveInt = 3
+    """Steps that are watched."""
+
+
 class TokenizerConfig(Config):
     """The tokenizer that a run trains on its own text."""
 
@@ -169,7 +178,10 @@ class TrainConfig(Config):
     validate_every: PositiveInt = 100
     """Steps between two measurements on held-out text."""
     validation_batches: PositiveInt = 4
-    """Batches of held-out text in such a measurement; the final evaluation reads all."""
+    """Batches of held-out text in such a measurement."""
+    evaluation_tokens: PositiveInt | None = 2_000_000
+    """Most tokens of held-out text in the final evaluation; of a longer text it takes documents spread evenly
+    over it, and says so. None: all."""
     sample_every: PositiveInt = 100
     """Steps between two samples of text."""
     sample_prompts: tuple[str, ...] = ("def", "The")
@@ -184,6 +196,21 @@ class TrainConfig(Config):
     """Whether the save with the lowest loss on held-out text is kept too; it is made at that measurement."""
     guard: GuardConfig = SkipConfig()
     """What to do about steps that are not like those before them."""
+    tensorboard: bool = False
+    """Whether each line of metrics is also written for TensorBoard, to `tensorboard/` in the run folder."""
+    wandb: Annotated[str, Field(min_length=1)] | None = None
+    """The project of Weights & Biases that each line of metrics is also sent to; None: it stays here."""
+    profile: ProfileConfig | None = None
+    """Steps whose operators are timed, in a trace and a table in `profile/` of the run folder; None: none."""
+
+    @pydantic.model_validator(mode="after")
+    def _profile_fits(self) -> TrainConfig:
+        if self.profile is not None and self.profile.after + self.profile.steps > self.steps:
+            raise ValueError(
+                f"train.profile watches {self.profile.steps} steps after {self.profile.after} others, and "
+                f"train.steps is {self.steps}; lower train.profile.after or train.profile.steps"
+            )
+        return self
 
     @property
     def rows_at_once(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import time
 from collections.abc import Iterator
@@ -108,6 +109,22 @@ def free_memory(device: torch.device) -> int | None:
         return None
     free = next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
     return min((each for each in (free, _left_in_group()) if each is not None), default=None)
+
+
+def held_memory(device: torch.device) -> int | None:
+    """Bytes that this process holds now: of a GPU those that torch took, else all of its memory.
+
+    None: the system does not tell.
+    """
+    if device.type == "cuda":
+        return torch.cuda.memory_reserved(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _left_in_group(folder: Path = Path("/sys/fs/cgroup")) -> int | None:

@@ -34,9 +34,13 @@ from hornbook.train.device import PRECISIONS, keep_freed_memory, matmul_peak, re
 from hornbook.train.guard import Guard
 from hornbook.train.keeper import Keeper
 from hornbook.train.loop import Hook, StepInfo, run_hooks, stop_after_step, training_steps
+from hornbook.train.note import Note
 from hornbook.train.optimizer import Optimizer
+from hornbook.train.profiler import Profiling
+from hornbook.train.sanity import Checks, Judge, cost_of_frequencies
 from hornbook.train.state import TrainState
 from hornbook.train.tasks import build_task, goes_on
+from hornbook.train.trackers import Trackers
 from hornbook.train.validate import measure
 
 SAMPLE_TOKENS = 48
@@ -63,8 +67,10 @@ class Fit:
         assert config.train.precision != "auto", "resolve the precision before training"
         self.config, self.folder, self.tokenizer, self.listen = config, folder, tokenizer, listen
         self.precision = PRECISIONS[config.train.precision]
+        self.judges: list[Judge] = []
+        self.trackers = Trackers(config, folder)
         keep_freed_memory()
-        device = resolve_device(config.train.device)
+        self.device = device = resolve_device(config.train.device)
         task = build_task(config, tokenizer)
         model = build_model(config.model, config.seed).to(device)
         recompute(model, config.train.recompute)
@@ -74,8 +80,16 @@ class Fit:
             compile_stacks(model, self._tell)
         self.objective, self.collate = task.objective, task.collate
         loader = make_loader(config.data, train, seed=config.seed, collate=self.collate)
-        self.loader, self.about_data = Prefetched(loader), loader.source.describe()
+        self.loader = Prefetched(loader, pinned=device.type == "cuda")
+        self.about_data = loader.source.describe()
         self.validation = self._validation_batches(held_out)
+        self.checks = Checks(
+            vocab_size=config.model.vocab_size,
+            by_frequency=cost_of_frequencies(self.validation, loader, config.model.vocab_size),
+            steps=config.train.steps,
+            steps_per_epoch=self.loader.steps_per_epoch,
+        )
+        self.judges.append(self.checks.hear)
         self.logged = (0, 0.0)
         flops = training_flops_per_token(model, config.data.seq_len)
         self.peak_tokens_per_second = matmul_peak(device, self.precision) / flops
@@ -97,19 +111,25 @@ class Fit:
 
     def run(self, progress: Progress = silent) -> bool:
         """Train to the end and save. False: a signal asked to stop earlier; the state is saved then too."""
+        profiling = Profiling(self.config.train.profile, self.folder.path, self.device, self._tell)
         hooks = [
+            Hook(1, self._look_at_the_first),
             Hook(self.config.train.log_every, self._log),
             Hook(self.config.train.validate_every, self._validate),
             Hook(self.config.train.sample_every, self._sample),
             Hook(1, self.keeper.after_step),
+            Hook(1, profiling.after_step),
         ]
+        for line in self.folder.read_metrics() if self.state.step else ():
+            self._judge(line)  # What a judge remembers follows from what it has heard.
         if self.state.step == 0 and self.about_data:
             self.record("event", 0, text=self.about_data)
-        with stop_after_step() as stop_wished, self.keeper.at_work():
+        note = Note(self.config.train.steps, self.peak_tokens_per_second, self.device)
+        with self.trackers, stop_after_step() as stop_wished, self.keeper.at_work(), profiling:
             steps = training_steps(self.state, self.loader, self.objective, self.config.train, self.precision)
             for info in steps:
                 run_hooks(info, hooks)
-                progress(info.step, info.steps, _note(info))
+                progress(info.step, info.steps, note(info))
                 if stop_wished() and not info.is_last:
                     self.keeper.save()
                     self.keeper.writer.wait()
@@ -120,13 +140,24 @@ class Fit:
         return True
 
     def record(self, kind: str, step: int, **facts: Any) -> None:
-        """Write one line of metrics and tell the listener."""
-        self.folder.append_metrics(kind=kind, step=step, **facts)
-        self.listen({"kind": kind, "step": step, **facts})
+        """Write one line of metrics, tell the listener, and write what the judges say of it."""
+        line = {"kind": kind, "step": step, **facts}
+        self.folder.append_metrics(**line)
+        self.listen(line)
+        self.trackers.hear(line)
+        for verdict in self._judge(line):
+            self.record("event", step, **verdict)
+
+    def _judge(self, line: dict[str, Any]) -> list[dict[str, Any]]:
+        return [verdict for judge in self.judges for verdict in judge(line)]
 
     def _tell(self, text: str) -> None:
         """Write down something that happened."""
         self.record("event", self.state.step, text=text)
+
+    def _look_at_the_first(self, info: StepInfo) -> None:
+        for verdict in self.checks.first(info.loss) if info.step == 1 else ():
+            self.record("event", 1, **verdict)
 
     def _log(self, info: StepInfo) -> None:
         tokens, seconds = self.logged
@@ -139,6 +170,7 @@ class Fit:
             seconds=round(info.seconds, 3),
             loss=info.loss,
             bits_per_byte=info.bits_per_byte,
+            **info.result.metrics,
             learning_rate=info.learning_rate,
             grad_norm=info.result.grad_norm,
             tokens_per_second=round(speed, 1),
@@ -184,9 +216,3 @@ class Fit:
         cuts = [starts[i : i + data.batch_size] for i in range(0, n_windows, data.batch_size)]
         rows = [read_rows(held_out, cut, data.seq_len, data.document_mask) for cut in cuts]
         return [self.collate(each, stream(self.config.seed, "validation", i)) for i, each in enumerate(rows)]
-
-
-def _note(info: StepInfo) -> str:
-    """What stands beside the bar."""
-    speed = f"{info.tokens_per_second:,.0f} tokens/s"
-    return f"loss {info.loss:.2f}, {info.bits_per_byte:.2f} bits per byte, {speed}"

@@ -111,9 +111,17 @@ class Guard:
 
     def rate_share(self, step: int) -> float:
         """The share of the schedule's learning rate to take the step after so many with."""
-        if not isinstance(self.config, RollBackConfig) or step >= self.slow_until:
-            return 1.0
-        return self.config.rate_share
+        careful = self._careful(step)
+        return 1.0 if careful is None else careful.rate_share
+
+    def batches(self, step: int) -> int:
+        """How many batches the step after so many learns from."""
+        careful = self._careful(step)
+        return 1 if careful is None else careful.batches
+
+    def _careful(self, step: int) -> RollBackConfig | None:
+        """The policy, for the steps after going back."""
+        return self.config if isinstance(self.config, RollBackConfig) and step < self.slow_until else None
 
     def facts(self) -> dict[str, Any]:
         """All that it remembers, as JSON data."""

@@ -47,6 +47,8 @@ class RollBackConfig(Comparison):
     """Learning rate after going back, as a share of the schedule's."""
     rate_steps: PositiveInt = 100
     """Steps for which it is lowered."""
+    batches: PositiveInt = 1
+    """Batches that each of these steps learns from: more of them make a steadier gradient."""
 
 
 GuardConfig = Annotated[OffConfig | SkipConfig | RollBackConfig, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""The final measurement: a model asked about all of the held-out text.
+"""The final measurement: a model asked about held-out text, all of it or an excerpt.
 
     found = measure_held_out(model, config, tokenizer, shards)
 
@@ -18,6 +18,7 @@ import torch
 from hornbook.base.progress import Progress, silent
 from hornbook.base.randomness import stream
 from hornbook.data.batch import Batch, Collate
+from hornbook.data.excerpt import Excerpt
 from hornbook.data.loader import held_out_batches
 from hornbook.data.shards import TokenShards
 from hornbook.data.sweep import sweep
@@ -41,7 +42,7 @@ def measure_held_out(
     model: AnyModel,
     config: RunConfig,
     tokenizer: Tokenizer,
-    shards: TokenShards,
+    shards: TokenShards | Excerpt,
     precision: torch.dtype = torch.float32,
     progress: Progress = silent,
 ) -> Measurement:
@@ -56,7 +57,7 @@ def measure_held_out(
     return measure(model, _asked(task.collate, config, shards), task.objective, precision, progress)
 
 
-def _asked(collate: Collate, config: RunConfig, shards: TokenShards) -> Iterator[Batch]:
+def _asked(collate: Collate, config: RunConfig, shards: TokenShards | Excerpt) -> Iterator[Batch]:
     """The whole text as the objective asks about it, drawn from a stream of its own."""
     data = config.data
     every = sweep(shards, seq_len=data.seq_len, batch_size=BATCH_SIZE, document_mask=data.document_mask)

@@ -112,6 +112,8 @@ class Keeper:
             state.load_tensors(save)
             guard.go_back(save.facts["guard"], state.step)
             slower = f"{guard.config.rate_share:.0%} of the learning rate for {guard.config.rate_steps} steps"
+            if guard.config.batches > 1:
+                slower += f", {guard.config.batches} batches each"
             text = f"went back to the weights of step {target}; {slower}"
             self.record("event", state.step, what="roll_back", to=target, text=text)
             return

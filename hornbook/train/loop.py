@@ -94,6 +94,9 @@ def training_steps(
         share = learning_rate_share(config.schedule, state.step, config.steps)
         share *= state.guard.rate_share(state.step)
         batch = loader.batch(state.step)
+        for more in range(1, state.guard.batches(state.step)):
+            # Numbers beyond the last step's name text that the run does not read otherwise.
+            batch = batch.beside(loader.batch(state.step + more * config.steps))
         result = train_step(
             state.model,
             batch,

@@ -18,7 +18,10 @@ Part = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class NextTokenConfig(Config):
-    """Each token from those before it, by a decoder."""
+    """Each token from those before it, by a decoder.
+
+    Beside another objective also by an encoder-decoder, whose encoder then reads an empty text.
+    """
 
     kind: Literal["next_token"] = "next_token"
 

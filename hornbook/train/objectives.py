@@ -11,6 +11,7 @@ for the places that are asked for and no others.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import log
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -66,9 +67,9 @@ def predict_tokens(
 ) -> Objective:
     """Predict the targets of a batch from what the model may see; each counts once.
 
-    `byte_lengths` is the length of each token's text in bytes, 0 for special tokens. `parts` are the names
-    of the objectives that a mixture is made of; the loss of each becomes a metric. `z_weight` is that of
-    `summed_cross_entropy`: in what is learned, and not in what is measured. A model with mixtures of
+    `byte_lengths` is the length of each token's text in bytes, 0 for special tokens. `parts` are the names of
+    the objectives that a mixture is made of; loss and bits per byte of each become metrics. `z_weight` is
+    that of `summed_cross_entropy`: in what is learned, and not in what is measured. A model with mixtures of
     experts learns to keep them in balance too: the mean of its layers' balance losses over the batch's
     tokens counts once for each prediction.
     """
@@ -87,7 +88,10 @@ def predict_tokens(
         n_bytes = byte_lengths.to(kept.device)[kept].sum().float()
         loss = Loss(total, weight, n_bytes, weight * torch.stack(balance).mean() if balance else None)
         if parts:
-            loss = loss._replace(metrics={f"{parts[batch.part]}_loss": (total.detach(), weight)})
+            name, sum_of_losses = parts[batch.part], total.detach()
+            metrics = {f"{name}_loss": (sum_of_losses, weight)}
+            metrics[f"{name}_bits_per_byte"] = sum_of_losses / log(2), n_bytes
+            loss = loss._replace(metrics=metrics)
         return loss if batch.labels is None else _with_pairs(loss, model, features, batch)
 
     return objective

@@ -8,9 +8,9 @@ leave the update out.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -34,6 +34,8 @@ class StepResult:
     """Length of the gradient over all weights, before any shortening."""
     skipped: str | None = None
     """Why no weight was changed; None: they were."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Other means, by the names that the objective gives them."""
 
 
 Judge = Callable[[float, float, float], str | None]
@@ -67,25 +69,35 @@ def train_step(
     model.zero_grad(set_to_none=True)  # a step that was broken off may have left some
     scale = optimizer.loss_scale
     found = []
+    others: dict[str, list[torch.Tensor]] = {}
     for micro in batch.split(micro_batch_size or len(batch.tokens)):
         with autocast(device, precision):
             loss: Loss = objective(model, micro.to(device))
         (loss.learned * scale.value).backward()
         found.append(torch.stack([loss.total.detach(), loss.weight, loss.n_bytes]))
+        for name, pair in loss.metrics.items():
+            others.setdefault(name, []).append(torch.stack(pair))
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     # The first number that is waited for, where a GPU computes.
     norm = torch.nn.utils.get_total_norm(gradients).item()
     total, weight, n_bytes = (sum(column) for column in zip(*torch.stack(found).tolist(), strict=True))
+    metrics = {name: _mean(pairs) for name, pairs in others.items()}
     grad_norm = norm / (weight * scale.value) if weight else 0.0
     overflows = scale.can_halve and math.isfinite(total) and not math.isfinite(grad_norm)
     if reason := scale.overflowed() if overflows else judge(total, weight, grad_norm):
         model.zero_grad(set_to_none=True)
-        return StepResult(total, weight, n_bytes, grad_norm, skipped=reason)
+        return StepResult(total, weight, n_bytes, grad_norm, reason, metrics)
     scale.held()
     too_long = 1.0 if max_grad_norm is None else max(1.0, grad_norm / max_grad_norm)
     torch._foreach_div_(gradients, weight * scale.value * too_long)
     optimizer.step(learning_rate_share)
-    return StepResult(total, weight, n_bytes, grad_norm)
+    return StepResult(total, weight, n_bytes, grad_norm, None, metrics)
+
+
+def _mean(pairs: list[torch.Tensor]) -> float:
+    """The mean that sums and counts of several micro-batches make together; of nothing, not a number."""
+    amount, count = torch.stack(pairs).sum(0).tolist()
+    return amount / count if count else math.nan
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[None]:

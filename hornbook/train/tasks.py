@@ -23,7 +23,7 @@ from hornbook.base.errors import ConfigError
 from hornbook.data.batch import Collate, next_tokens
 from hornbook.data.corruption import Masked, Permuted
 from hornbook.data.corruption_pairs import N_MARKS, MaskedPairs
-from hornbook.data.corruption_spans import Continued, Spans, n_spans, prefixed
+from hornbook.data.corruption_spans import Continued, Spans, Unprompted, n_spans, prefixed
 from hornbook.data.shared_rows import SharedRows
 from hornbook.model.encoder_config import MaskedLMConfig
 from hornbook.model.seq2seq_config import Seq2SeqConfig
@@ -53,6 +53,8 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "permutation": ("permutation_lm",),
 }
 """The shapes of model that an objective is for, by their kinds."""
+BESIDE: dict[str, tuple[str, ...]] = {"next_token": ("seq2seq",)}
+"""Other shapes that it is for beside another objective: alone it would give an encoder nothing to read."""
 MASK, FIRST, BETWEEN = ROLES["mask_token"], ROLES["cls_token"], ROLES["sep_token"]
 N_BYTES = 256
 """Ids that every vocabulary trained here begins with."""
@@ -77,7 +79,7 @@ def parts_of(objective: ObjectiveConfig) -> tuple[OneObjectiveConfig, ...]:
 
 def fits(objective: ObjectiveConfig, model: AnyConfig) -> bool:
     """Whether an objective is for this shape of model."""
-    return all(model.kind in SHAPES[part.kind] for part in parts_of(objective))
+    return all(model.kind in _shapes(part, objective) for part in parts_of(objective))
 
 
 def default_objective(model: AnyConfig) -> ObjectiveConfig | None:
@@ -92,8 +94,12 @@ def default_objective(model: AnyConfig) -> ObjectiveConfig | None:
 
 
 def goes_on(config: RunConfig) -> bool:
-    """Whether the model learns to write a text that begins with a prompt."""
-    return any(part.kind in ("next_token", "prefix") for part in parts_of(config.train.objective))
+    """Whether the model learns to write a text that begins with a prompt.
+
+    Of an encoder-decoder it is the encoder that reads the prompt, and next tokens are asked without any.
+    """
+    wanted = ("prefix",) if config.model.kind == "seq2seq" else ("next_token", "prefix")
+    return any(part.kind in wanted for part in parts_of(config.train.objective))
 
 
 def check_objective(config: RunConfig, tokenizer: Tokenizer | None = None) -> None:
@@ -102,7 +108,7 @@ def check_objective(config: RunConfig, tokenizer: Tokenizer | None = None) -> No
     `tokenizer` None: the run trains its own.
     """
     for part in parts_of(config.train.objective):
-        _check_shape(part, config.model)
+        _check_shape(part, config.model, _shapes(part, config.train.objective))
         if isinstance(part, MaskedPairsConfig) and config.data.seq_len < N_MARKS + 2:
             raise ConfigError(
                 f"a pair of texts is {N_MARKS} tokens longer than both: data.seq_len {config.data.seq_len} "
@@ -162,7 +168,7 @@ def _collate(
     end = ids[END_OF_TEXT]
     match part:
         case NextTokenConfig():
-            return next_tokens
+            return Unprompted(end) if isinstance(config.model, Seq2SeqConfig) else next_tokens
         case MaskedConfig():
             return Masked(special, ids[MASK], part.share, part.mask_share, part.random_share)
         case MaskedPairsConfig():
@@ -215,10 +221,15 @@ def _ids(config: RunConfig, tokenizer: Tokenizer) -> dict[str, int]:
     return found
 
 
-def _check_shape(part: OneObjectiveConfig, model: AnyConfig) -> None:
-    if model.kind not in SHAPES[part.kind]:
-        fitting = [kind for kind, shapes in SHAPES.items() if model.kind in shapes]
-        wanted = " or ".join(SHAPES[part.kind])
+def _shapes(part: OneObjectiveConfig, whole: ObjectiveConfig) -> tuple[str, ...]:
+    """The kinds of model that an objective is for, alone or as a part."""
+    return SHAPES[part.kind] + (BESIDE.get(part.kind, ()) if isinstance(whole, WeightedConfig) else ())
+
+
+def _check_shape(part: OneObjectiveConfig, model: AnyConfig, shapes: tuple[str, ...]) -> None:
+    if model.kind not in shapes:
+        fitting = [kind for kind, own in SHAPES.items() if model.kind in own]
+        wanted = " or ".join(shapes)
         for_this = (
             f"for a {model.kind} choose {' or '.join(fitting)}"
             if fitting

@@ -15,7 +15,7 @@ import torch
 
 from hornbook.checkpoint.tensors import load_tensors
 
-KILLS = 6
+KILLS = 4
 LONGEST_WAIT = 0.4
 """Seconds of saving before a kill; a save takes a small part of it."""
 

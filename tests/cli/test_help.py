@@ -12,7 +12,9 @@ from recipes.tiny_runs import ended, home, hornbook, process
 import hornbook as hb
 from hornbook.cli.main import app
 
-VERBS = ["quickstart", "train", "generate", "chat", "tokenize", "show", "import", "export"]
+VERBS = [
+    "quickstart", "train", "generate", "chat", "tokenize", "show", "report", "compare", "import", "export",
+]  # fmt: skip
 
 
 def examples(verb: str) -> list[str]:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hornbook.data import corruption_reference as reference
-from hornbook.data.batch import IGNORED, PADDING, Batch, Collate, Rows
+from hornbook.data.batch import IGNORED, PADDING, Batch, Collate, Rows, next_tokens
 from hornbook.data.corruption import Masked, Permuted
 from hornbook.data.corruption_pairs import FOLLOWS, STRANGER, MaskedPairs
-from hornbook.data.corruption_spans import Continued, Spans, draw_spans, n_spans, pieces, prefixed
+from hornbook.data.corruption_spans import Continued, Spans, Unprompted, draw_spans, n_spans, pieces, prefixed
 from hornbook.data.shared_rows import SharedRows, share_out
 
 N_TEXT = 500
@@ -237,6 +237,23 @@ def test_a_continuation_ends_where_its_document_ends() -> None:
     batch = CONTINUED(rows_of([41], [40], [39]), draw())
     last = [row[row != IGNORED][-1].item() for row in batch.targets]
     assert last[0] != END and last[1:] == [END, END]
+
+
+def test_a_text_without_a_prompt_is_the_readable_one() -> None:
+    """For an encoder-decoder what it is for a decoder, and each document reads an empty text of its own."""
+    batch, plain = Unprompted(END)(ROWS, draw()), next_tokens(ROWS, draw())
+    assert batch.documents is not None and plain.documents is not None
+    assert batch.source is not None and batch.source_documents is not None
+    for ours, theirs in zip(batch.tensors(), plain.tensors(), strict=False):
+        assert torch.equal(ours, theirs)
+    for numbers, read in zip(batch.documents, batch.source_documents, strict=True):
+        assert read[read != PADDING].tolist() == numbers[numbers != PADDING].unique().tolist()
+    row = np.arange(7)
+    alone = Unprompted(END)(Rows(row[None]), draw())
+    assert alone.source is not None and alone.source_documents is None
+    found = tuple(each[0].tolist() for each in (alone.source, alone.tokens, alone.targets))
+    assert found == reference.unprompted(row.tolist(), END)
+    assert set(batch.source.flatten().tolist()) == {END}
 
 
 def test_what_has_no_room_is_left_out() -> None:

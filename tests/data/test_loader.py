@@ -209,6 +209,30 @@ def test_the_next_batch_is_made_before_it_is_asked_for(tmp_path: Path) -> None:
     assert made.wait(timeout=60)
 
 
+@pytest.mark.parametrize("pinned", [False, True])
+def test_batches_are_pinned_where_that_is_asked_for(
+    pinned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is waited for, and the next. Pinning needs a GPU; here it is seen that it is asked."""
+    asked: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: asked.append(tensor) or tensor)
+    windows = Windows(shards_of(counted(60, 60), tmp_path), seq_len=4, seed=0, document_mask=True)
+    ahead = Prefetched(SourceLoader(windows, batch_size=2, seed=0), pinned=pinned)
+    batches = [ahead.batch(0), ahead.batch(1)]
+    for batch in batches:
+        assert all(any(each is tensor for tensor in asked) == pinned for each in batch.tensors())
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_batch_keeps_its_types_on_another_device(device: str) -> None:
+    numbers, weights = torch.zeros(2, 3, dtype=torch.int64), torch.zeros(2)
+    batch = Batch(numbers, numbers, label_weights=weights, others=Batch(numbers, numbers, part=1), part=0)
+    moved = batch.to(torch.device(device))
+    assert [each.device.type for each in moved.tensors()] == [device] * 5
+    assert [each.dtype for each in moved.tensors()] == [each.dtype for each in batch.tensors()]
+    assert moved.others is not None and moved.others.part == 1
+
+
 def test_damage_found_ahead_is_told_when_the_batch_is_asked_for(tmp_path: Path) -> None:
     class Broken(SourceLoader):
         def batch(self, step: int) -> Batch:

@@ -1,21 +1,25 @@
 """The model is one graph: torch.compile finds nothing in it that it must leave to Python.
 
 Small configurations of every kind are compiled and run forward; a model of every published family is run
-forward and backward. `fullgraph` makes a break an error, and the eager backends need no compiler on the
-machine. It also lets a mixture of experts have its counts of tokens as numbers of the graph: compiled without
-it, each mixture is a break, and only mixtures are (`test_only_mixtures_need_fullgraph`).
+forward and backward. The backend counts the graphs, and needs no compiler on the machine. `fullgraph`, which
+makes a break an error, also lets a mixture of experts have its counts of tokens as numbers of the graph:
+compiled without it, a mixture is a break, and nothing else is.
 
-All this is done in other processes, because the run-time checks of tensor shapes that the tests switch on are
-Python of their own, which no compiler can follow. Such a process prints what it has done.
+All this is done in another process, because the run-time checks of tensor shapes that the tests switch on are
+Python of their own, which no compiler can follow. It prints what it has done. Tracing takes long, layer by
+layer, so every path is traced once: models have one round of their pattern (what layers share is traced where
+that has several), published families read plain tokens, and the small models documents and padding.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +29,17 @@ from checkpoint.published import CASES
 from checkpoint.published_encoders import ENCODER_CASES
 from checkpoint.published_permutation import PERMUTATION_CASES
 from checkpoint.published_seq2seq import SEQ2SEQ_CASES
-from checkpoint.published_seq2seq import published as published_seq2seq
 from model.small_encoders import ENCODERS
 from model.small_encoders import scrambled as scrambled_model
 from model.small_models import CONFIGS, scrambled, some_tokens
 from model.small_permutations import PERMUTATIONS
 from model.small_seq2seq import SEQ2SEQ
 
-from hornbook.checkpoint.hugging_face import read_model
+from hornbook.model.families.family import load_families, read_config
 from hornbook.model.mask import Mask
+from hornbook.model.mixture import Mixture
+from hornbook.model.seq2seq_config import Seq2SeqConfig
+from hornbook.model.shape_config import AnyConfig
 from hornbook.model.shapes import build_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,102 +48,130 @@ FAMILIES: dict[str, str] = {}
 """The first case of every published family."""
 for _case in (*CASES, *ENCODER_CASES, *SEQ2SEQ_CASES, *PERMUTATION_CASES):
     FAMILIES.setdefault(_case.split()[0].rstrip(","), _case)
-MIXTURES = {name for name in CONFIGS if "experts" in name}
 
 
-@pytest.mark.slow
-def test_forward_is_one_graph() -> None:
-    names, errors = printed("compile_small")
-    assert names == [*CONFIGS, *ENCODERS, *PERMUTATIONS, *SEQ2SEQ], errors
-
-
-@pytest.mark.slow
-def test_published_families_learn_in_one_graph() -> None:
-    names, errors = printed("compile_published")
-    assert names == list(FAMILIES), errors
-
-
-@pytest.mark.slow
-def test_only_mixtures_need_fullgraph() -> None:
-    names, errors = printed("compile_with_breaks")
-    assert set(names) == MIXTURES, errors
-
-
-def printed(function: str) -> tuple[list[str], str]:
-    """The lines that a function of this file prints in another process, and the errors there."""
+@pytest.fixture(scope="module")
+def compiled() -> dict[str, list[str]]:
+    """The names of what each function below has compiled in another process."""
     child = subprocess.run(
-        [sys.executable, "-c", f"from model import test_compile; test_compile.{function}()"],
+        [sys.executable, "-c", "from model import test_compile; test_compile.compile_all()"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
         capture_output=True,
         text=True,
         check=False,
     )
-    return child.stdout.splitlines(), child.stderr
+    names = defaultdict(list)
+    for function, name in (line.split(": ", 1) for line in child.stdout.splitlines()):
+        names[function].append(name)
+    assert child.returncode == 0, f"after {dict(names)}: {child.stderr}"
+    return names
+
+
+@pytest.mark.slow
+def test_forward_is_one_graph(compiled: dict[str, list[str]]) -> None:
+    assert compiled["small"] == [*CONFIGS, *ENCODERS, *PERMUTATIONS, *SEQ2SEQ]
+
+
+@pytest.mark.slow
+def test_published_families_learn_in_one_graph(compiled: dict[str, list[str]]) -> None:
+    assert compiled["published"] == list(FAMILIES)
+
+
+@pytest.mark.slow
+def test_a_mixture_is_a_break_without_fullgraph(compiled: dict[str, list[str]]) -> None:
+    """Everything else was compiled without it above, to one graph each."""
+    assert int(compiled["graphs of a mixture"][0]) > 1
+
+
+def compile_all() -> None:
+    """What the other process does."""
+    compile_small()
+    compile_published()
+    graphs = list[object]()
+    counting(scrambled(shortest(CONFIGS["experts"])), graphs)(TOKENS)
+    print(f"graphs of a mixture: {len(graphs)}")
+
+
+def counting(model: torch.nn.Module, graphs: list[object], **how: Any) -> Callable[..., torch.Tensor]:
+    """A model compiled by a backend that puts down the graphs it gets, and runs them as they are."""
+
+    def keep(graph: torch.fx.GraphModule, inputs: object) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    compiled: Callable[..., torch.Tensor] = torch.compile(model, backend=keep, **how)
+    return compiled
+
+
+@contextmanager
+def one_graph(model: torch.nn.Module) -> Iterator[Callable[..., torch.Tensor]]:
+    """A model to be called compiled, which must be one graph by then."""
+    graphs = list[object]()
+    yield counting(model, graphs, fullgraph=any(isinstance(each, Mixture) for each in model.modules()))
+    assert len(graphs) == 1, f"{len(graphs)} graphs"
 
 
 def compile_small() -> None:
     """Compile every small configuration and compare what it computes; print their names."""
     documents = Mask(documents=torch.arange(10).expand(2, 10) // 4)
     for name, config in CONFIGS.items():
-        run_small(name, scrambled(config), {}, {"mask": documents})
+        run_small(name, scrambled(shortest(config)), {"mask": documents})
     for name, encoder in ENCODERS.items():
-        model: Any = scrambled_model(build_model(encoder))
+        model: Any = scrambled_model(build_model(shortest(encoder)))
         padded = Mask(causal=model.sees.causal, padding=torch.arange(10).expand(2, 10) < 7)
         segments = None if model.embedding.segments is None else TOKENS % 2
-        run_small(name, model, {"segments": segments}, {"mask": padded, "segments": segments})
+        run_small(name, model, {"mask": padded, "segments": segments})
     for name, permutation in PERMUTATIONS.items():
         segments = TOKENS % 2 if permutation.compares_segments else None
         order = torch.arange(10).expand(2, 10) * 7 % 10
-        model = scrambled_model(build_model(permutation))
-        run_small(name, model, {"segments": segments}, {"segments": segments, "order": order})
+        model = scrambled_model(build_model(shortest(permutation)))
+        run_small(name, model, {"segments": segments, "order": order})
     for name, seq2seq in SEQ2SEQ.items():
         padded = Mask(causal=False, padding=torch.arange(10).expand(2, 10) < 7)
-        model = scrambled_model(build_model(seq2seq))
-        written = {"tokens": TOKENS.flip(1)}
-        inputs = [written, written | {"source_mask": padded}]
-        run_small(name, model, *inputs, tokens=TOKENS % seq2seq.encoder.vocab_size)
+        model = scrambled_model(build_model(shortest(seq2seq)))
+        beside = {"tokens": TOKENS.flip(1), "source_mask": padded}
+        run_small(name, model, beside, tokens=TOKENS % seq2seq.encoder.vocab_size)
 
 
 def run_small(
-    name: str, model: torch.nn.Module, *inputs: dict[str, Any], tokens: torch.Tensor = TOKENS
+    name: str, model: torch.nn.Module, beside: dict[str, Any], tokens: torch.Tensor = TOKENS
 ) -> None:
-    """Compile a model, compare it on inputs beside the tokens, and print its name."""
-    torch.compiler.reset()
-    compiled = torch.compile(model, fullgraph=True, backend="eager")
-    for beside in inputs:
-        torch.testing.assert_close(compiled(tokens, **beside), model(tokens, **beside), atol=1e-6, rtol=1e-6)
-    print(name)
+    """Compile a model, compare it on tokens and what is given beside them, and print its name."""
+    with one_graph(model) as compiled:
+        found = compiled(tokens, **beside)
+    torch.testing.assert_close(found, model(tokens, **beside), atol=1e-6, rtol=1e-6)
+    print(f"small: {name}")
 
 
 def compile_published() -> None:
     """Compile a model of every family, compare its logits and gradients; print the families."""
     tokens = some_tokens(2, 10) + 4  # The first ids are those of padding.
     for family, case in FAMILIES.items():
-        torch.compiler.reset()
-        model = read_published(case)
+        model = scrambled_model(build_model(published(case)))
         inputs = (tokens, tokens.flip(1)) if case in SEQ2SEQ_CASES else (tokens,)
         wanted = logits_and_gradients(model, model, inputs)
-        compiled = torch.compile(model, fullgraph=True, backend="eager")
-        found = logits_and_gradients(compiled, model, inputs)
+        with one_graph(model) as compiled:
+            found = logits_and_gradients(compiled, model, inputs)
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
-        print(family)
+        print(f"published: {family}")
 
 
-def read_published(case: str) -> torch.nn.Module:
-    """Our model, from the folder in which transformers saved one of its own."""
-    import transformers
+def published(case: str) -> AnyConfig:
+    """A published configuration as we read it, with one round of its pattern of layers."""
+    encoders = {name: make for name, (_, make) in ENCODER_CASES.items()}
+    makers = CASES | encoders | PERMUTATION_CASES | SEQ2SEQ_CASES
+    attributes = json.loads(makers[case]().to_json_string())
+    family = load_families(attributes["model_type"])[0]
+    return shortest(read_config(family, attributes, case))
 
-    torch.manual_seed(0)
-    if case in SEQ2SEQ_CASES:
-        theirs = published_seq2seq(case)
-    elif case in ENCODER_CASES:
-        name, config = ENCODER_CASES[case]
-        theirs = getattr(transformers, name)(config())
-    else:
-        theirs = transformers.AutoModelForCausalLM.from_config((CASES | PERMUTATION_CASES)[case]())
-    with tempfile.TemporaryDirectory() as folder:
-        theirs.save_pretrained(folder)
-        return read_model(folder)[1].eval()
+
+def shortest(config: Any) -> Any:
+    """The same model with one round of its pattern of layers."""
+    if isinstance(config, Seq2SeqConfig):
+        sides = {"encoder": shortest(config.encoder), "decoder": shortest(config.decoder)}
+        return config.model_copy(update=sides)
+    return config.model_copy(update={"n_layers": len(config.pattern)})
 
 
 def logits_and_gradients(
@@ -148,18 +182,3 @@ def logits_and_gradients(
     logits = compute(*inputs)
     logits.square().sum().backward()
     return [logits.detach(), *(parameter.grad for parameter in model.parameters())]
-
-
-def compile_with_breaks() -> None:
-    """Compile every small decoder as torch.compile does by itself; print those with more than one graph."""
-    for name, config in CONFIGS.items():
-        torch.compiler.reset()
-        graphs = []
-
-        def keep(graph: torch.fx.GraphModule, inputs: object, graphs: list[Any] = graphs) -> Any:
-            graphs.append(graph)
-            return graph.forward
-
-        torch.compile(scrambled(config), backend=keep)(TOKENS)
-        if len(graphs) > 1:
-            print(name)

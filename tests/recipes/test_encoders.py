@@ -71,6 +71,17 @@ def test_words_for_every_objective() -> None:
     assert is_decoder({}) and writes({}) and objective_of({}) == "next_token", "runs of before say nothing"
 
 
+@pytest.mark.parametrize(
+    ("shape", "part", "goes_on"),
+    [("causal_lm", "next_token", True), ("seq2seq", "prefix", True), ("seq2seq", "next_token", False)],
+)
+def test_an_encoder_decoder_that_learns_next_tokens_goes_on_with_no_prompt(
+    shape: str, part: str, goes_on: bool
+) -> None:
+    objective = {"kind": "weighted", "parts": [{"objective": {"kind": part}}]}
+    assert writes({"model": {"kind": shape}, "train": {"objective": objective}}) == goes_on
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_from_text_to_report_and_out(name: str, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_what_the_system_sees(assignments: list[str]) -> None:
 
     An allocator as it comes keeps freed memory for later: with that it is up to twice as much.
     """
-    given = ["data.batch_size=16", "train.precision=float32", "train.device=cpu", *assignments]
+    given = ["data.batch_size=8", "train.precision=float32", "train.device=cpu", *assignments]
     config = resolve("quickstart", given)
     needs = Needs(config)
     counted = needs.step_peak(needs.learning(config.data.batch_size, config.train.recompute))

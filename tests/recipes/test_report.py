@@ -22,7 +22,7 @@ from hornbook.recipes import report_story as story
 from hornbook.recipes import report_text as text
 from hornbook.recipes.report import render, write_report
 from hornbook.recipes.report_files import read_run
-from hornbook.recipes.report_history import first_not_a_number, points, read_history
+from hornbook.recipes.report_history import band_outline, first_not_a_number, points, read_history
 
 EXAMPLE = runpy.run_path(str(Path(__file__).with_name("example_run.py")))
 CHAPTERS = [
@@ -378,3 +378,21 @@ def test_the_same_files_give_the_same_page(tmp_path: Path) -> None:
     folder = EXAMPLE["write_example_run"](tmp_path / "run")
     first = write_report(folder).read_bytes()
     assert write_report(folder).read_bytes() == first
+
+
+def test_the_band_of_a_run_is_drawn_and_its_last_verdict_told(tmp_path: Path) -> None:
+    """A verdict is no event of the curve. Of a run that goes on for longer the band is that no more."""
+    band = {"seeds": 5, "steps": [10, 20], "low": [3.0, 2.0], "high": [4.0, 3.0], "bits_per_nat": 0.5}
+    said = [
+        {"kind": "event", "step": step, "what": "verdict", "text": f"above at {step}"} for step in (10, 20)
+    ]
+    measured = [{"kind": "validation", "step": step, "loss": 2.5, "bits_per_byte": 1.25} for step in (10, 20)]
+    facts = {"config": {"format": 1, "train": {"steps": 20}}, "metrics": lines(*measured, *said)}
+    page = page_of(run_folder(tmp_path, run={"band": band}, **facts))
+    assert "expected on held-out text, from 5 runs" in page.words
+    assert "The last word on it: above at 20." in page.words and "above at 10" not in page.words
+    assert (history := read_run(tmp_path).history).occasions == [] and len(history.events) == 2
+    assert band_outline(band, "bits_per_byte") == [(10, 1.5), (20, 1.0), (20, 1.5), (10, 2.0)]
+    facts["config"]["train"]["steps"] = 40
+    assert "expected on held-out" not in page_of(run_folder(tmp_path, run={"band": band}, **facts)).words
+    assert band_outline({**band, "low": None}, "loss") == []

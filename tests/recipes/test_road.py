@@ -53,7 +53,9 @@ def test_run_json(home: Path) -> None:
 def test_results_json(home: Path) -> None:
     results = read(home / "run", "results.json")
     held_out = results["held_out"]
-    assert set(held_out) == {"documents", "bytes", "bits_per_byte", "loss", "perplexity", "yardsticks"}
+    assert set(held_out) == {
+        "documents", "bytes", "text", "bits_per_byte", "loss", "perplexity", "yardsticks",
+    }  # fmt: skip
     assert set(held_out["yardsticks"]) == {"gzip", "xz"}
     assert 0 < held_out["bits_per_byte"] < 10
     ledger = read(home / "run", "ledger.json")

@@ -54,7 +54,7 @@ def read(path: str) -> Any:
 
 def events(run: str) -> list[str]:
     lines = map(json.loads, Path(run, "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return [line["text"] for line in lines if line["kind"] == "event"]
+    return [line["text"] for line in lines if line["kind"] == "event" and "what" not in line]
 
 
 def test_tokens_are_trained_on_as_they_are(place: Path) -> None:
@@ -165,3 +165,25 @@ def test_an_unfinished_or_lost_folder_is_told(place: Path) -> None:
 def test_a_lesson_takes_no_tokens(place: Path) -> None:
     said = hornbook("quickstart", "--text", "tokens/web", "--steps", "2", "--size", "1", "--out", "run")
     assert said.code == 2 and "holds tokens, and a lesson begins with text" in said.err
+
+
+def test_a_recipe_over_tokens_is_shown_with_their_vocabulary(place: Path) -> None:
+    said = hornbook("show", "quickstart", "size=1", "data.path=tokens/web")
+    assert said.code == 0, said.err
+    assert '"vocab_size": 300' in said.out and '"vocab_size": 4096' not in said.out
+    said = hornbook("show", "quickstart", "data.path=tokens/web", "vocab_size=500")
+    assert said.code == 2 and "for which vocab_size is settled; leave it away" in said.err
+
+
+def test_the_final_evaluation_reads_no_more_than_it_is_told(place: Path) -> None:
+    words = ("train", "quickstart", *SMALL, "data.path=tokens/web", "train.evaluation_tokens=1500")
+    said = hornbook(*words, "--out", "run")
+    assert said.code == 0, said.err
+    held_out = read("run/results.json")["held_out"]
+    counts = read("tokens/web/tokens.json")["parts"]["held_out"]
+    assert held_out["of_documents"] == counts["documents"] > held_out["documents"] > 0
+    assert held_out["bytes"] < counts["bytes"]
+    part = f"{held_out['documents']} of {counts['documents']} held-out documents, spread evenly"
+    assert f"Measured on {part}; train.evaluation_tokens=null takes all." in " ".join(said.out.split())
+    report = Path("run/report.html").read_text(encoding="utf-8")
+    assert f"Measured on {held_out['documents']} of {counts['documents']} documents" in report

@@ -73,9 +73,11 @@ def test_compiled_splitters_agree_about_characters_at_the_edge_of_their_kind(nam
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cl100k", "o200k"])
 def test_compiled_splitters_agree_about_every_character(name: str) -> None:
+    """Of planes without any, and of those for private use, about every 64th."""
     for first in range(0, 0x110000, 0x800):
         if not 0xD800 <= first < 0xE000:
-            text = neighbours(range(first, first + 0x800))
+            has_none = 0x4 <= first >> 16 <= 0xD or first >> 16 >= 0xF
+            text = neighbours(range(first, first + 0x800, 64 if has_none else 1))
             assert words(PATTERNS[name], text) == by_tokenizers(PATTERNS[name], text)
 
 

@@ -102,7 +102,7 @@ def check(file: Path, charsmap: bool, examples: int) -> tuple[Tokenizer, Any]:
 
     same()
     # By lines, since SentencePiece's sums of scores are coarse in long texts.
-    for line in "".join(python_source()).split("\n"):
+    for line in "".join(python_source()).split("\n")[::3]:
         assert_same(ours, theirs, line)
     return ours, theirs
 

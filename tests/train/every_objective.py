@@ -14,7 +14,7 @@ from train.small_runs import BYTE_MODEL, byte_shards
 from hornbook.data.batch import Batch, Collate, next_tokens
 from hornbook.data.corruption import Masked, Permuted
 from hornbook.data.corruption_pairs import MaskedPairs
-from hornbook.data.corruption_spans import Continued, Spans, prefixed
+from hornbook.data.corruption_spans import Continued, Spans, Unprompted, prefixed
 from hornbook.data.loader import SourceLoader
 from hornbook.data.shared_rows import SharedRows
 from hornbook.data.windows import Windows
@@ -60,6 +60,7 @@ class Case(NamedTuple):
 
 CASES: dict[str, Case] = {
     "next_token": Case(next_tokens, BYTE_MODEL, seq_len=16),
+    "next_token_seq2seq": Case(Unprompted(END), SHAPES["seq2seq"]),
     "masked": Case(MASKED, SHAPES["masked_lm"]),
     "masked_pairs": Case(
         MaskedPairs(MASKED, FIRST, BETWEEN), SHAPES["masked_lm"].model_copy(update={"pairs": PoolerConfig()})

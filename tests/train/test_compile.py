@@ -2,12 +2,13 @@
 
 What is compiled runs in other processes, because the run-time checks of tensor shapes that the tests switch
 on are Python of their own, which no compiler can follow. A backend of torch's that needs no compiler on the
-machine stands for the usual one.
+machine stands for the usual one, but for a single test.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,15 @@ from pathlib import Path
 import pytest
 import torch
 from model.small_models import CONFIGS, scrambled
-from train.small_runs import byte_loader, byte_objective, dropout_config, fresh, optimizer_for, train_config
+from train.small_runs import (
+    BYTE_MODEL,
+    byte_loader,
+    byte_objective,
+    dropout_config,
+    fresh,
+    optimizer_for,
+    train_config,
+)
 
 from hornbook.train import compile as compiling
 from hornbook.train.compile import CompiledThrough, compile_stacks, compiling_pays
@@ -43,49 +52,71 @@ def printed(function: str, *arguments: str) -> list[str]:
 @pytest.mark.slow
 def test_one_curve_compiled_or_not_at_once_or_in_parts_recomputed_or_resumed(tmp_path: Path) -> None:
     plain, *others = (list(map(float, line.split())) for line in printed("print_curves", str(tmp_path)))
-    assert len(others) == 5 and len(plain) == 8
+    assert len(others) == 4 and len(plain) == 8
     for curve in others:
         assert curve == pytest.approx(plain, rel=1e-4)
-    compiled, resumed = others[0], others[-1]
+    compiled, resumed = others[0], others[1]
     assert resumed == compiled, "resumed in the same way it is the same to the bit"
 
 
 def print_curves(folder: str) -> None:
-    """The losses of eight steps: plain, and compiled: whole, in parts, recomputing in two ways, resumed."""
+    """The losses of eight steps: plain, and compiled: whole, resumed, whole blocks recomputed, cut in parts
+    and recomputed in part."""
     from hornbook.parallel.recompute import recompute
 
     loader = byte_loader(Path(folder))
+    saved: list[dict[str, torch.Tensor]] = []
 
-    def curve(size: int | None, how: str, compiled: bool, stop: int = 8) -> None:
-        losses: list[float] = []
-        saved = None
-        for begin, end in ((0, stop), (stop, 8)):
-            if begin == end:
-                continue
-            torch.compiler.reset()
-            model = fresh()
-            recompute(model, how)  # type: ignore[arg-type]
-            if compiled:
-                compile_stacks(model, print, backend="aot_eager")
-            state = TrainState(model, optimizer_for(model), 0, step=begin)
-            if saved is not None:
-                model.load_state_dict(saved[0])
-                state.optimizer.load(saved[1])
-            config = train_config(steps=end, micro_batch_size=size, schedule={"kind": "constant"})
-            steps = training_steps(state, loader, byte_objective(), config, torch.float32)
-            losses += [info.loss for info in steps]
-            saved = (
-                {name: value.clone() for name, value in model.state_dict().items()},
-                {name: value.clone() for name, value in state.optimizer.state().items()},
-            )
-        print(*losses)
+    def losses(
+        size: int | None = None, how: str = "none", compiled: bool = True, begin: int = 0
+    ) -> list[float]:
+        torch.compiler.reset()
+        model = fresh()
+        recompute(model, how)  # type: ignore[arg-type]
+        if compiled:
+            compile_stacks(model, print, backend="aot_eager")
+        state = TrainState(model, optimizer_for(model), 0, step=begin)
+        if begin:
+            model.load_state_dict(saved[0])
+            state.optimizer.load(saved[1])
+        found = []
+        config = train_config(steps=8, micro_batch_size=size, schedule={"kind": "constant"})
+        for info in training_steps(state, loader, byte_objective(), config, torch.float32):
+            found.append(info.loss)
+            if info.step == 3 and not saved and compiled:
+                parts = model.state_dict(), state.optimizer.state()
+                saved.extend({name: value.clone() for name, value in part.items()} for part in parts)
+        return found
 
-    curve(None, "none", False)
-    curve(None, "none", True)
-    curve(2, "none", True)
-    curve(None, "block", True)
-    curve(None, "selective", True)
-    curve(None, "none", True, stop=3)
+    print(*losses(compiled=False))
+    whole = losses()
+    print(*whole)
+    print(*whole[:3], *losses(begin=3))
+    print(*losses(how="block"))
+    print(*losses(2, "selective"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    platform.system() != "Linux" or compiling.missing_compiler(CPU) is not None,
+    reason="PyTorch makes these programs with a C++ compiler",
+)
+def test_the_usual_compiler_gives_the_same_curve(tmp_path: Path) -> None:
+    """One layer and four steps: every program that it makes takes seconds."""
+    plain, compiled = (list(map(float, line.split())) for line in printed("print_usual", str(tmp_path)))
+    assert len(plain) == 4 and compiled == pytest.approx(plain, rel=1e-4)
+
+
+def print_usual(folder: str) -> None:
+    """The losses of four steps, plain and compiled as runs are."""
+    loader, config = byte_loader(Path(folder)), train_config(steps=4, schedule={"kind": "constant"})
+    for compiled in (False, True):
+        model = fresh(BYTE_MODEL.model_copy(update={"n_layers": 1}))
+        if compiled:
+            compile_stacks(model, pytest.fail)
+        state = TrainState(model, optimizer_for(model), 0)
+        steps = training_steps(state, loader, byte_objective(), config, torch.float32)
+        print(*(info.loss for info in steps))
 
 
 def test_only_learning_is_compiled() -> None:

@@ -46,7 +46,7 @@ def killer(after: int) -> Any:
 
 
 def test_a_run_writes_its_metrics_in_order(straight: Path) -> None:
-    lines = [(line["kind"], line["step"]) for line in measurements(straight)]
+    lines = [(line["kind"], line["step"]) for line in measurements(straight) if line["kind"] != "event"]
     wanted: list[tuple[str, int]] = []
     for step in range(1, 11):
         wanted += [("train", step)]
@@ -95,7 +95,7 @@ def test_another_seed_gives_another_model(material: Material, straight: Path, tm
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(kills=st.lists(st.integers(1, 13), max_size=4))
 def test_killed_and_resumed_is_never_killed(material: Material, straight: Path, kills: list[int]) -> None:
     """Killed after any line of any sitting, with or without a save before: the same run in the end."""

@@ -136,7 +136,7 @@ def test_what_lasts_is_the_new_measure() -> None:
 
 
 def test_going_back_remembers_what_was_known_then_and_slows_down() -> None:
-    guard = Guard(RollBackConfig(rate_share=0.25, rate_steps=10))
+    guard = Guard(RollBackConfig(rate_share=0.25, rate_steps=10, batches=3))
     judged(guard, steady(40))
     guard.targets = [20, 40]
     then = guard.facts()
@@ -149,6 +149,7 @@ def test_going_back_remembers_what_was_known_then_and_slows_down() -> None:
     assert not guard.wants_back and guard.targets == [20]
     assert guard.facts()["recent"] == then["recent"]
     assert [guard.rate_share(step) for step in (53, 62, 63)] == [0.25, 0.25, 1.0]
+    assert [guard.batches(step) for step in (53, 62, 63)] == [3, 3, 1]
 
 
 def test_going_back_does_not_hide_that_nothing_is_a_number() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,7 +43,7 @@ def guarded(material: Material, kind: str, **fields: Any) -> RunConfig:
     """A run that saves every fifth step, under a policy that compares with 12 steps."""
     guard: dict[str, Any] = {"kind": kind}
     guard |= {} if kind == "off" else {"window": 12}
-    guard |= {"rate_steps": 4} if kind == "roll_back" else {}
+    guard |= {"rate_steps": 4, "batches": 2} if kind == "roll_back" else {}
     lengths = {"steps": STEPS, "save_every": 5, "validate_every": STEPS, "sample_prompts": []}
     return material.config(guard=guard, **lengths | fields)
 
@@ -158,13 +159,18 @@ def test_a_damaged_save_is_no_place_to_go_back_to(material: Material, tmp_path: 
     assert [what for what, _ in interventions(tmp_path / "run")] == ["skip"] * 3 + ["damaged", "roll_back"]
     event = next(line for line in fit.folder.read_metrics() if line.get("what") == "roll_back")
     assert event["to"] == 25
-    assert event["text"] == "went back to the weights of step 25; 50% of the learning rate for 4 steps"
+    assert (
+        event["text"]
+        == "went back to the weights of step 25; 50% of the learning rate for 4 steps, 2 batches each"
+    )
 
 
 @pytest.mark.slow
-def test_going_back_lowers_the_rate_for_a_while(material: Material, calm: Path, tmp_path: Path) -> None:
+def test_going_back_lowers_the_rate_and_raises_the_batch_for_a_while(
+    material: Material, calm: Path, tmp_path: Path
+) -> None:
     config = guarded(material, "roll_back")
-    guard = config.train.guard.model_copy(update={"rate_share": 0.25, "rate_steps": 5})
+    guard = config.train.guard.model_copy(update={"rate_share": 0.25, "rate_steps": 5, "batches": 3})
     config = config.model_copy(update={"train": config.train.model_copy(update={"guard": guard})})
     fit = material.fit(tmp_path / "run", config)
     HARMS["a flipped exponent bit"](fit, HARMED)
@@ -180,6 +186,9 @@ def test_going_back_lowers_the_rate_for_a_while(material: Material, calm: Path, 
     ]
     shares = [rates[0][step] / rates[1][step] for step in range(back, back + 7)]
     assert shares == pytest.approx([1.0, 0.25, 0.25, 0.25, 0.25, 0.25, 1.0])
+    tokens = [line["tokens"] for line in fit.folder.read_metrics() if line["kind"] == "train"]
+    steps = [after - before for before, after in pairwise(tokens[back - 2 : back + 6])]
+    assert steps == [64, *[3 * 64] * 5, 64]
 
 
 class Killed(BaseException):

@@ -24,6 +24,7 @@ from hornbook.tokenizer import Tokenizer
 from hornbook.train.config import RunConfig
 from hornbook.train.fit import Fit, Listener, ignore
 from hornbook.train.held_out import compresses, measure_held_out
+from hornbook.train.objective_config import NextTokenConfig
 from hornbook.train.run import load
 from hornbook.train.tasks import (
     SHAPES,
@@ -33,6 +34,7 @@ from hornbook.train.tasks import (
     fits,
     goes_on,
     imagined_collate,
+    parts_of,
     special_tokens,
 )
 
@@ -43,6 +45,12 @@ WEIGHTED = {
         {"objective": {"kind": "span_denoising"}, "weight": 3},
         {"objective": {"kind": "prefix"}, "weight": 1},
     ],
+}
+
+
+DENOISING_AND_NEXT_TOKEN = {
+    "kind": "weighted",
+    "parts": [{"objective": {"kind": "span_denoising"}}, {"objective": {"kind": "next_token"}}],
 }
 
 
@@ -77,6 +85,7 @@ RUNS = {
     "span_denoising": configured({"kind": "span_denoising"}, "seq2seq"),
     "prefix": configured({"kind": "prefix"}, "causal_lm"),
     "weighted": configured(WEIGHTED, "seq2seq"),
+    "denoising and next token": configured(DENOISING_AND_NEXT_TOKEN, "seq2seq"),
 }
 every_run = pytest.mark.parametrize("name", RUNS)
 
@@ -165,6 +174,8 @@ def test_every_shape_has_its_usual_objective() -> None:
         usual = default_objective(model)
         assert (usual is None) == (kind == "classifier")
         assert usual is None or fits(usual, model)
+        assert fits(RUNS["denoising and next token"].train.objective, model) == (kind == "seq2seq")
+        assert fits(NextTokenConfig(), model) == (kind == "causal_lm")
         assert any(kind in shapes for shapes in SHAPES.values()) == (kind != "classifier")
 
 
@@ -243,6 +254,12 @@ def test_a_run_learns_is_resumed_and_measured(name: str, material: Material, tmp
     kinds = [line["kind"] for line in measurements(tmp_path / "straight")]
     assert kinds.count("train") == 6 and kinds.count("validation") == 2
     assert kinds.count("sample") == (2 if goes_on(config) else 0)
+    objective = config.train.objective
+    parts = [part.kind for part in parts_of(objective)] if objective.kind == "weighted" else []
+    for line in RunFolder(tmp_path / "straight").read_metrics():
+        if line["kind"] in ("train", "validation"):
+            found = {key for key in line if key.endswith(("_loss", "_bits_per_byte")) and "pairs" not in key}
+            assert found == {f"{part}_{what}" for part in parts for what in ("loss", "bits_per_byte")}
 
     run = load(tmp_path / "straight", device="cpu")
     found = [measure_held_out(run.model, config, run.tokenizer, material.held_out) for _ in range(2)]
