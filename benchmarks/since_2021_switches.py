@@ -41,7 +41,7 @@ LAYERS, WIDTH, HEAD_DIM = 4, 128, 64
 DROPOUT = 0.1
 ADAMW_RATE = 2e-3
 """The best of those tried for the baseline (`tuning`)."""
-ADAMW_RATE_TODAY = 2e-3
+ADAMW_RATE_TODAY = 1e-3
 """The best of those tried for today's recipe with AdamW in place of Muon."""
 
 
@@ -294,7 +294,7 @@ def tuning() -> dict[str, RunConfig]:
         found[f"2021, {layers} layers of {width}"] = baseline(layers, width)
     for rate in (0.01, 0.02, 0.04):
         found[f"today, rate {rate:g}"] = turned(end, [f"train.optimizer.learning_rate={rate}"])
-    for rate in (1e-3, 2e-3, 4e-3):
+    for rate in (5e-4, 1e-3, 2e-3, 4e-3):
         adamw = f'train.optimizer={{"kind": "adamw", "learning_rate": {rate}, "weight_decay": 0.0}}'
         found[f"today with AdamW, rate {rate:g}"] = turned(end, [adamw])
     return found

@@ -81,12 +81,12 @@ class Attention(nn.Module):
 
     def _queries(self, x: Float[Tensor, "batch seq d_model"]) -> Heads:
         if self.norm_each_head:
-            return self.q_norm(self._heads(self.q(x)))
+            return self._heads(self.q(x), self.q_norm)
         return self._heads(self.q_norm(self.q(x)))
 
     def _keys(self, x: Float[Tensor, "batch key d_model"]) -> Keys:
         if self.norm_each_head:
-            return self.k_norm(self._heads(self.k(x)))
+            return self._heads(self.k(x), self.k_norm)
         return self._heads(self.k_norm(self.k(x)))
 
     def _values(self, x: Float[Tensor, "batch key d_model"], context: BlockContext) -> Keys:
@@ -117,9 +117,13 @@ class Attention(nn.Module):
         )
         return self.out(mixed.transpose(1, 2).flatten(2))
 
-    def _heads(self, x: Float[Tensor, "batch seq width"]) -> Heads:
-        """Split the width into heads; the head count is read off, so a part of the heads works too."""
-        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+    def _heads(self, x: Float[Tensor, "batch seq width"], norm: nn.Module | None = None) -> Heads:
+        """Split the width into heads; the head count is read off, so a part of the heads works too.
+
+        `norm` scales each head, while the numbers still lie in the order of x.
+        """
+        heads = x.unflatten(-1, (-1, self.head_dim))
+        return (heads if norm is None else norm(heads)).transpose(1, 2)
 
 
 class CrossAttention(Attention):

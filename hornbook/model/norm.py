@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hornbook.model.part_config import LayerNormConfig, NormConfig, RMSNormConfig, UnitOffsetRMSNormConfig
+from hornbook.model.root_mean_square import scaled
 
 
 class LayerNorm(nn.Module):
@@ -33,7 +34,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Float[Tensor, "*rest width"]) -> Float[Tensor, "*rest width"]:
-        return functional.rms_norm(x, x.shape[-1:], self.weight.to(x.dtype), self.eps)
+        return scaled(x, self.weight.to(x.dtype), self.eps)
 
 
 class UnitOffsetRMSNorm(nn.Module):
@@ -46,7 +47,7 @@ class UnitOffsetRMSNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "*rest width"]) -> Float[Tensor, "*rest width"]:
         gain = 1 + self.weight.float()
-        return functional.rms_norm(x.float(), x.shape[-1:], gain, self.eps).to(x.dtype)
+        return scaled(x.float(), gain, self.eps).to(x.dtype)
 
 
 def build_norm(config: NormConfig | None, width: int) -> nn.Module:
