@@ -53,8 +53,14 @@ def contents(folder: Path) -> dict[str, bytes]:
             ["show", "nothing"],
             f"there is no recipe, config file or run folder 'nothing', known: {', '.join(sorted(RECIPES))}",
         ),
-        (["train", "quickstart", "size=0", "--out", "x"], "size is a whole number from 1 up, not '0'; large ones may be typed 30M"),
-        (["train", "quickstart", "size=big", "--out", "x"], "size is a whole number from 1 up, not 'big'; large ones may be typed 30M"),
+        (
+            ["train", "quickstart", "size=0", "--out", "x"],
+            "size is a whole number from 1 up, not '0'; large ones may be typed 30M",
+        ),
+        (
+            ["train", "quickstart", "size=big", "--out", "x"],
+            "size is a whole number from 1 up, not 'big'; large ones may be typed 30M",
+        ),
         (
             ["train", "quickstart", "train.stepz=3", "--out", "x"],
             "there is no 'train.stepz': 'stepz' is not in train, did you mean 'steps'?",
