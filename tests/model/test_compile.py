@@ -153,7 +153,10 @@ def compile_published() -> None:
         wanted = logits_and_gradients(model, model, inputs)
         with one_graph(model) as compiled:
             found = logits_and_gradients(compiled, model, inputs)
-        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+        for ours, theirs in zip(found, wanted, strict=True):
+            # Norms round otherwise there, and a gradient's small numbers are what is left of large ones.
+            scale = 1.0 if theirs is None else max(1.0, float(theirs.abs().max()))
+            torch.testing.assert_close(ours, theirs, atol=1e-5 * scale, rtol=1e-5)
         print(f"published: {family}")
 
 

@@ -73,12 +73,30 @@ def test_little_is_kept_for_the_gradient() -> None:
     assert sorted(each.nbytes for each in kept) == sorted([x.nbytes, gain.nbytes, 64 * 4])
 
 
-def test_the_gradient_has_a_gradient() -> None:
+@pytest.mark.parametrize("frozen", ["", "gain", "x"])
+def test_the_gradient_has_a_gradient(frozen: str) -> None:
     x, gain, dy = some(SHAPES["heads"], torch.float64)
+    moving = [each for name, each in (("x", x), ("gain", gain)) if name != frozen]
+    if frozen:
+        (gain if frozen == "gain" else x).requires_grad_(False)
+    dy.requires_grad_()
 
     def bent(y: Tensor) -> tuple[Tensor, ...]:
-        (first,) = torch.autograd.grad(y, x, dy, create_graph=True)
-        return torch.autograd.grad(first.square().sum(), (x, gain))
+        first = torch.autograd.grad(y, moving, dy, create_graph=True)
+        return torch.autograd.grad(
+            sum(each.square().sum() for each in first), [*moving, dy], allow_unused=True
+        )
 
     expected = bent(rms_norm(x, gain, EPS))
     torch.testing.assert_close(bent(scaled(x, gain, EPS)), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("frozen", ["gain", "x"])
+def test_what_is_frozen_gets_no_gradient(frozen: str) -> None:
+    x, gain, dy = some(SHAPES["rows"], torch.float64)
+    (gain if frozen == "gain" else x).requires_grad_(False)
+    moving = x if frozen == "gain" else gain
+    (expected,) = torch.autograd.grad(rms_norm(x, gain, EPS), moving, dy)
+    scaled(x, gain, EPS).backward(dy)
+    torch.testing.assert_close(moving.grad, expected, rtol=1e-10, atol=1e-12)
+    assert gain.grad is None or x.grad is None
