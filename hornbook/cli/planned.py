@@ -124,7 +124,8 @@ def _needs(planned: Planned, price: float | None) -> list[Choice]:
 def _expectations(planned: Planned) -> list[Choice]:
     """What the laws say; the one that was planned by first."""
     if not planned.is_foreseen:
-        return [Choice("loss", "not known", "the laws are about decoders that predict the next token")]
+        about = "decoders that predict the next token, of more than bytes"
+        return [Choice("loss", "not known", f"the laws are about {about}")]
     second = [known for known in (*planned.wish.laws, shipped_law(), CHINCHILLA) if known is not planned.law]
     return [
         *_expectation(planned, planned.law, "loss"),
@@ -133,14 +134,15 @@ def _expectations(planned: Planned) -> list[Choice]:
 
 
 def _expectation(planned: Planned, known: KnownLaw, name: str) -> list[Choice]:
+    """What a law says; first in bits per byte, which compare across vocabularies, where its own is known."""
     expected = planned.expected(known)
-    found = [Choice(name, f"{_spread(expected)} nats a token", f"by {known.name}; {_reach(planned, known)}")]
-    if known.bytes_per_token is not None and known.file is not None:
-        factor = 1 / (math.log(2) * known.bytes_per_token)
-        scaled = Expected(*(factor * x for x in (expected.loss, expected.low, expected.high)))
-        about = f"on text like {known.file.text}, {known.file.vocab_size:,} tokens of vocabulary"
-        found.append(Choice("", f"{_spread(scaled)} bits per byte", about))
-    return found
+    nats, by = f"{_spread(expected)} nats a token", f"by {known.name}; {_reach(planned, known)}"
+    if known.file is None:
+        return [Choice(name, nats, f"{by}; of its own vocabulary and text")]
+    factor = 1 / (math.log(2) * known.file.bytes_per_token)
+    scaled = Expected(*(factor * x for x in (expected.loss, expected.low, expected.high)))
+    about = f"on text like {known.file.text}, in tokens of a vocabulary of {known.file.vocab_size:,}"
+    return [Choice(name, f"{_spread(scaled)} bits per byte", by), Choice("", nats, about)]
 
 
 def _spread(expected: Expected) -> str:

@@ -7,6 +7,7 @@ It is read as token shards are. The same text and number always give the same do
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -14,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hornbook.data.shards import TokenShards
+
+FEWEST = 8
+"""About how many documents an excerpt takes at least, where a text has so many."""
 
 
 class Excerpt:
@@ -43,15 +47,19 @@ class Excerpt:
 def excerpt(shards: TokenShards, most_tokens: int) -> Excerpt | None:
     """Documents at equal distances in a text that come to `most_tokens` at most; None: all of them do.
 
-    Where even the first one is longer, it is cut.
+    The longest are cut, all to one length, where the chosen ones come to more. Of one document this is its
+    beginning.
     """
     if len(shards) <= most_tokens:
         return None
-    ends = np.append(shards.offsets[1:], len(shards))
-    lengths = ends - shards.offsets
-    every = -(-len(shards) // most_tokens)
-    while every < len(lengths) and lengths[::every].sum() > most_tokens:
-        every += 1
-    chosen = zip(shards.offsets[::every].tolist(), ends[::every].tolist(), strict=True)
-    documents = [shards.read(start, min(end, start + most_tokens)) for start, end in chosen]
-    return Excerpt(documents)
+    lengths = np.diff(shards.offsets, append=len(shards))
+    counted = int(np.minimum(lengths, max(1, most_tokens // FEWEST)).sum())
+    every = -(-counted // most_tokens)
+    starts, lengths = shards.offsets[::every], lengths[::every]
+    # The greatest length to which all can be cut.
+    longest = bisect_right(
+        range(1, most_tokens + 1), most_tokens, key=lambda length: int(np.minimum(lengths, length).sum())
+    )
+    lengths = np.minimum(lengths, longest)
+    places = zip(starts.tolist(), (starts + lengths).tolist(), strict=True)
+    return Excerpt([shards.read(start, stop) for start, stop in places])

@@ -94,6 +94,7 @@ class Prefetched:
     def __init__(self, loader: Loader, *, pinned: bool = False) -> None:
         self.loader, self.pinned = loader, pinned
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._last = -1
         self._ahead: tuple[int, Future[Batch]] | None = None
 
     @property
@@ -102,8 +103,11 @@ class Prefetched:
         return self.loader.steps_per_epoch
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step; that of the next step is begun."""
-        ahead, self._ahead = self._ahead, None
+        """The batch of a step; that of the next step is begun, unless this one is out of turn."""
+        ahead, last, self._last = self._ahead, self._last, step
+        if ahead is not None and step not in (ahead[0], last + 1):
+            return self._make(step)  # What was begun stays for its turn.
+        self._ahead = None
         found = ahead[1].result() if ahead is not None and ahead[0] == step else self._make(step)
         self._ahead = step + 1, self._thread.submit(self._make, step + 1)
         return found

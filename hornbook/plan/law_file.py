@@ -22,7 +22,14 @@ from pydantic import PositiveFloat, PositiveInt
 from hornbook.base.config import Config, parse
 from hornbook.base.errors import RunFolderError
 from hornbook.base.files import read_json
-from hornbook.plan.scaling import FLOPS_PER_PRODUCT, Law, bootstrap, interval, typical_error
+from hornbook.plan.scaling import (
+    FLOPS_PER_PRODUCT,
+    Law,
+    bootstrap,
+    degrees_of_freedom,
+    interval,
+    typical_error,
+)
 
 SHIPPED = "law.json"
 
@@ -105,8 +112,8 @@ class KnownLaw:
         loss = self.law.loss(parameters, tokens)
         if self.file is None:
             return Expected(loss, loss, loss)
-        error = typical_error(self.file.runs, self.law)
-        return Expected(loss, *interval(self.law, self.others, error, parameters, tokens))
+        error, degrees = typical_error(self.file.runs, self.law), degrees_of_freedom(self.file.runs)
+        return Expected(loss, *interval(self.law, self.others, error, degrees, parameters, tokens))
 
     def reach(self, **quantities: float | None) -> float:
         """How many times beyond the law's runs the farthest of some `parameters`, `tokens`, `flops` lies."""

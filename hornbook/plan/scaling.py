@@ -46,6 +46,8 @@ ITERATIONS = 150
 STUCK = 1e4
 """Damping of a start that finds no way down any more."""
 N_BOOTSTRAP = 100
+STUDENT = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812)
+"""Errors to either side that hold nine tenths of Student's distribution, from one degree of freedom on."""
 
 
 class Observed(Protocol):
@@ -136,16 +138,31 @@ def typical_error(runs: Sequence[Observed], law: Law) -> float:
     The mean is over as many runs as there are beyond the five numbers that were fitted to them.
     """
     errors = [math.log(law.loss(run.parameters, run.tokens) / run.loss) for run in runs]
-    return math.sqrt(sum(error**2 for error in errors) / max(1, len(errors) - 5))
+    return math.sqrt(sum(error**2 for error in errors) / degrees_of_freedom(runs))
+
+
+def degrees_of_freedom(runs: Sequence[Observed]) -> int:
+    """How many runs there are beyond the law's five numbers."""
+    return max(1, len(runs) - 5)
+
+
+def student_reach(degrees: int) -> float:
+    """Typical errors to either side that hold nine of ten runs (Cornish and Fisher's beyond the table)."""
+    if degrees <= len(STUDENT):
+        return STUDENT[degrees - 1]
+    return 1.645 + 1.524 / degrees + 1.42 / degrees**2
 
 
 def interval(
-    law: Law, others: Sequence[Law], error: float, parameters: float, tokens: float
+    law: Law, others: Sequence[Law], error: float, degrees: int, parameters: float, tokens: float
 ) -> tuple[float, float]:
-    """Between which losses nine of ten runs are expected: the laws' spread, and that of runs about them."""
+    """Between which losses nine of ten runs are expected: the laws' spread, and that of runs about them.
+
+    The error is the typical one, with as many degrees of freedom as it was estimated with.
+    """
     expected = law.loss(parameters, tokens)
     low, high = np.quantile([each.loss(parameters, tokens) for each in others], [0.05, 0.95])
-    own = 1.645 * error * expected
+    own = student_reach(degrees) * error * expected
     return expected - math.hypot(max(0.0, expected - low), own), expected + math.hypot(
         max(0.0, high - expected), own
     )

@@ -104,6 +104,8 @@ class Verdict:
 
     first: Group
     second: Group
+    unit: str
+    """The measure that both have."""
     difference: float | None
     """How much more the second's error is; None: the two cannot be compared."""
     test: Welch | None
@@ -225,13 +227,13 @@ def verdicts(groups: Sequence[Group]) -> list[Verdict]:
 
 def _verdict(first: Group, second: Group) -> Verdict:
     runs = (*first.runs, *second.runs)
-    if reason := obstacle(runs):
-        return Verdict(first, second, None, None, reason)
     unit = unit_of(runs)
+    if reason := obstacle(runs):
+        return Verdict(first, second, unit, None, None, reason)
     difference = second.mean(unit)[0] - first.mean(unit)[0]
     if reason := _untestable(first) or _untestable(second):
-        return Verdict(first, second, difference, None, reason)
-    return Verdict(first, second, difference, welch(first.finals(unit), second.finals(unit)), "")
+        return Verdict(first, second, unit, difference, None, reason)
+    return Verdict(first, second, unit, difference, welch(first.finals(unit), second.finals(unit)), "")
 
 
 def obstacle(runs: Sequence[Entrant]) -> str:
@@ -239,6 +241,10 @@ def obstacle(runs: Sequence[Entrant]) -> str:
     for run in runs:
         if not run.is_finished:
             return f"{run.path} was not measured at its end: it is {run.progress}"
+    unit = unit_of(runs)
+    for run in runs:
+        if run.final(unit) is None:
+            return f"{run.path} was not measured in {UNITS[unit]} at its end"
     first = runs[0]
     for run in runs[1:]:
         pair = f"{first.path} and {run.path}"
@@ -250,6 +256,8 @@ def obstacle(runs: Sequence[Entrant]) -> str:
             return f"{pair} were asked for different things: docs/objectives.md tells which numbers compare"
         if not objective.is_decoder(run.files.config) and first.tokenizer != run.tokenizer:
             return f"{pair} have different tokenizers, and so were asked for other parts of the text"
+        if unit != "bits_per_byte" and has_other_tokenizers((first, run)):
+            return f"{pair} have different tokenizers, and not all have bits per byte"
     return ""
 
 

@@ -14,7 +14,6 @@ from hornbook.recipes.comparison import (
     Group,
     Verdict,
     has_other_tokenizers,
-    unit_of,
     verdicts,
 )
 
@@ -26,12 +25,12 @@ def conclusions(groups: Sequence[Group], runs: Sequence[Entrant]) -> list[str]:
     """What there is to say of all groups."""
     if len(groups) == 1:
         return ["All runs are of one configuration: what differs between them is chance."]
-    unit, found = unit_of(runs), verdicts(groups)
-    said = [_sentence(verdict, unit) for verdict in found]
+    found = verdicts(groups)
+    said = [_sentence(verdict) for verdict in found]
     if has_other_tokenizers(runs) and any(verdict.difference is not None for verdict in found):
         said.insert(
             0,
-            f"The tokenizers differ, so the runs are compared in {UNITS[unit]}, which no tokenizer changes.",
+            "Where tokenizers differ, runs are compared in bits per byte, which no tokenizer changes.",
         )
     if sum(verdict.test is not None for verdict in found) > 1:
         said.append(
@@ -41,13 +40,13 @@ def conclusions(groups: Sequence[Group], runs: Sequence[Entrant]) -> list[str]:
     return said
 
 
-def _sentence(verdict: Verdict, unit: str) -> str:
+def _sentence(verdict: Verdict) -> str:
     """What a comparison says, in words."""
     a, b = verdict.first.letter, verdict.second.letter
     if verdict.difference is None:
         return f"{a} and {b} cannot be compared: {verdict.reason}."
     way = "less" if verdict.difference < 0 else "more"
-    amount = f"{b} needs {abs(verdict.difference):.4f} {UNITS[unit]} {way} than {a}"
+    amount = f"{b} needs {abs(verdict.difference):.4f} {UNITS[verdict.unit]} {way} than {a}"
     if verdict.test is None:
         return f"{amount}. Whether that is more than chance is not known: {verdict.reason}"
     test = verdict.test

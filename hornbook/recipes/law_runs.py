@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,10 @@ class _Found(NamedTuple):
     vocab_size: int
     n_bytes: int
     """Of held-out text."""
+    held_out: str | None
+    """The checksum of that; None: an older run did not note it."""
+    learned: tuple[tuple[str, ...], dict[str, float] | None]
+    """What it learned from: names and their shares."""
     bits_per_byte: float
     text: str
 
@@ -85,27 +90,32 @@ def _read(path: Path) -> _Found:
         tokens=learned[-1],
         loss=held_out["loss"],
     )
-    text = config.data.path if isinstance(config.data.path, str) else ", ".join(config.data.path)
+    paths = (config.data.path,) if isinstance(config.data.path, str) else config.data.path
+    names = tuple(Path(each).name for each in paths)
     return _Found(
         run,
         folder.tokenizer_fingerprint(),
         config.model.vocab_size,
         held_out["bytes"],
+        held_out.get("text"),
+        (names, config.data.mixture),
         held_out["bits_per_byte"],
-        Path(text).name,
+        ", ".join(names),
     )
 
 
 def _check_alike(found: Sequence[_Found]) -> None:
     """Refuse runs whose losses say different things."""
-    for each in found[1:]:
+    for one, each in combinations(found, 2):
         for what, ours, theirs in (
-            ("vocabularies", found[0].vocabulary, each.vocabulary),
-            ("held-out texts", found[0].n_bytes, each.n_bytes),
+            ("vocabularies", one.vocabulary, each.vocabulary),
+            ("held-out texts", one.n_bytes, each.n_bytes),
+            ("held-out texts", one.held_out, each.held_out),
+            ("texts to learn from", one.learned, each.learned),
         ):
-            if ours != theirs:
+            if None not in (ours, theirs) and ours != theirs:
                 raise TextError(
-                    f"{found[0].run.name} and {each.run.name} have different {what}, so their losses do not "
+                    f"{one.run.name} and {each.run.name} have different {what}, so their losses do not "
                     "compare; tokenize the text once (hornbook tokenize) and train all runs on that"
                 )
 

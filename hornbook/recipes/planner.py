@@ -16,6 +16,7 @@ from typing import Protocol
 
 from hornbook.base.amounts import parse_amount, short_amount
 from hornbook.base.errors import ConfigError
+from hornbook.data.config import DataConfig
 from hornbook.model.config import ModelConfig
 from hornbook.model.count import count_parameters, matrix_parameters, on_meta, training_flops_per_token
 from hornbook.model.shape_config import AnyConfig
@@ -25,13 +26,14 @@ from hornbook.plan.dial import FEWEST_STEPS
 from hornbook.plan.law_file import CHINCHILLA, Expected, KnownLaw, nearest_law, shipped_law
 from hornbook.plan.machine import describe_machine
 from hornbook.recipes import words
+from hornbook.recipes.decoders import N_BYTES
 from hornbook.recipes.ladder import LARGEST, SMALLEST
 from hornbook.recipes.needs import Needs, example_batch
-from hornbook.recipes.settling import SHARE_OF_MEMORY, rows_that_fit
+from hornbook.recipes.settling import SHARE_OF_MEMORY, SHARE_OF_PEAK, rows_that_fit
 from hornbook.recipes.shapes import resolve
 from hornbook.recipes.speed import training_speed
 from hornbook.train.config import RunConfig
-from hornbook.train.device import free_memory, resolve_device
+from hornbook.train.device import PRECISIONS, free_memory, matmul_peak, resolve_device, resolve_precision
 
 LADDER = "llama-style"
 STEPS_OF_SIZE = (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8)
@@ -40,7 +42,7 @@ flat."""
 PROBE = 2_000_000
 """Size that is measured before another is chosen."""
 PROBE_FLOPS = 1e11
-"""Operations of a step that is measured, at most: about a second on a laptop."""
+"""Operations that a step which is measured may take on any machine: about a second on a slow one."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +97,28 @@ class ThisMachine:
         return [f"train.device={self.device}"]
 
     def rate(self, config: RunConfig) -> float:
-        """Measured on training steps; on those of a small model where one row of a large one takes long."""
-        flops = training_flops_per_token(on_meta(config.model), config.data.seq_len) * config.data.seq_len
-        if flops > PROBE_FLOPS:
+        """Measured on training steps; on those of a small model where a large one takes long, or too much."""
+        rows = self._rows(config)
+        if not rows:
             config = resolve(LADDER, [f"size={PROBE}", *self.overrides])
-            flops = training_flops_per_token(on_meta(config.model), config.data.seq_len) * config.data.seq_len
+            rows = self._rows(config) or 1
         self.probed = count_parameters(on_meta(config.model))
         key = config.model.model_dump_json()
         if key not in self._measured:
-            rows = min(config.data.batch_size, max(1, int(PROBE_FLOPS / flops)))
             self._measured[key] = training_speed(config, example_batch(config, rows))
         self._rate = self._measured[key]
         return self._rate
+
+    def _rows(self, config: RunConfig) -> int:
+        """As many sequences as fit and are learned from in about a second; 0: not even one."""
+        device = resolve_device(config.train.device)
+        precision = PRECISIONS[resolve_precision(config.train.precision, device)]
+        most = max(PROBE_FLOPS, SHARE_OF_PEAK * matmul_peak(device, precision))
+        flops = training_flops_per_token(on_meta(config.model), config.data.seq_len) * config.data.seq_len
+        if flops > most:
+            return 0
+        rows, needed = rows_that_fit(Needs(config), self.memory)
+        return min(rows, int(most / flops)) if _is_held(needed, self.memory) else 0
 
     def story(self) -> str:
         """The device, and the speed that was measured last."""
@@ -170,8 +182,11 @@ class Planned:
 
     @property
     def is_foreseen(self) -> bool:
-        """Whether the laws are about such a model: decoders that predict the next token."""
-        return isinstance(self.config.model, ModelConfig) and self.config.train.objective.kind == "next_token"
+        """Whether the laws are about such a model: decoders that predict the next token, and not letters."""
+        model, objective = self.config.model, self.config.train.objective
+        return (
+            isinstance(model, ModelConfig) and objective.kind == "next_token" and model.vocab_size > N_BYTES
+        )
 
     def expected(self, law: KnownLaw) -> Expected:
         """What a law expects of it."""
@@ -185,10 +200,12 @@ class Planned:
     def command(self) -> str:
         """What carries it out."""
         out = ("--out", f"runs/{self.wish.recipe if self._is_ladder else 'planned'}")
+        text = ("data.path=my-texts/",) if self.config.data.path == DataConfig().path else ()
         if not self._is_ladder:
-            return words.typed("train", self.wish.recipe, f"train.steps={self.config.train.steps}", *out)
-        size, tokens = _typed(self.aim.rung.size), _typed(self.aim.tokens)
-        return words.typed("train", LADDER, f"size={size}", f"tokens={tokens}", "data.path=my-texts/", *out)
+            dials = [f"train.steps={self.config.train.steps}"]
+        else:
+            dials = [f"size={_typed(self.aim.rung.size)}", f"tokens={_typed(self.aim.tokens)}"]
+        return words.typed("train", self.wish.recipe, *dials, *text, *out)
 
     @property
     def _is_ladder(self) -> bool:
@@ -210,11 +227,11 @@ def make_plan(wish: Wish, machine: Machine, tell: Callable[[str], None] = lambda
     rungs = _rungs(wish, givens)
     tell("choosing")
     aim, config, rows, needed = _fitting(wish, rungs, rate, law, machine)
-    own = machine.rate(config)
-    if own != rate and givens.seconds is not None:
-        # Another size has another speed: its tokens are counted with its own.
+    while (own := machine.rate(config)) != rate and givens.seconds is not None:
+        # Another size has another speed: of those up to it one is chosen anew, till it is as fast as thought.
         rate = own
-        aim, config, rows, needed = _fitting(wish, [aim.rung], rate, law, machine)
+        rungs = [rung for rung in rungs if rung.parameters <= aim.rung.parameters]
+        aim, config, rows, needed = _fitting(wish, rungs, rate, law, machine)
     planned = Planned(wish, machine, config, aim, 0.0, rows, needed, law)
     if config.train.steps < FEWEST_STEPS:
         raise ConfigError(
@@ -236,12 +253,18 @@ def _fitting(
         aim = Aim(aim.rung, givens.tokens or int(float(f"{aim.tokens:.3g}")))
         config = _config(wish, aim.rung.size, aim.tokens, machine)
         rows, needed = rows_that_fit(Needs(config), machine.memory)
-        if machine.memory is None or needed <= SHARE_OF_MEMORY * machine.memory:
+        if _is_held(needed, machine.memory):
             return aim, config, rows, needed
         smaller = [rung for rung in rungs if rung.parameters < aim.rung.parameters]
         if not smaller:
+            assert machine.memory is not None
             raise ConfigError(_too_large(aim.rung, needed, machine.memory))
         rungs = smaller
+
+
+def _is_held(needed: int, memory: int | None) -> bool:
+    """Whether a step fits; memory None: it does."""
+    return memory is None or needed <= SHARE_OF_MEMORY * memory
 
 
 def _too_large(rung: Rung, needed: int, memory: int) -> str:

@@ -15,7 +15,6 @@ to on the texts that it was tried on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import isfinite
 from typing import Any
 
 from hornbook.base.amounts import short_amount
@@ -26,7 +25,7 @@ from hornbook.recipes.bands import Band, BandText, nearest_band, shipped_bands, 
 from hornbook.recipes.report_text import duration
 from hornbook.train.config import RunConfig
 from hornbook.train.fit import Fit
-from hornbook.train.sanity import ORDERLESS, Line
+from hornbook.train.sanity import ORDERLESS, Line, is_number
 
 LIKELY = (
     "train.optimizer.learning_rate", "train.optimizer", "train.schedule", "data.batch_size",
@@ -73,7 +72,7 @@ class BandJudge:
     @property
     def is_strict(self) -> bool:
         """Whether the band's curves are those that this run should have."""
-        return self.same_tokens and self.same_steps
+        return self.same_tokens and self.same_steps and not self.differing
 
     def drawn(self) -> dict[str, Any]:
         """What the report draws: between which losses the run is expected, step by step."""
@@ -90,7 +89,7 @@ class BandJudge:
 
     def hear(self, line: Line) -> list[Line]:
         """Take note of a line; judge a measurement."""
-        if line["kind"] == "train" and line["loss"] is not None:
+        if line["kind"] == "train" and is_number(line["loss"]):
             self.train.append((line["step"], line["loss"]))
         elif line["kind"] == "event" and line.get("what") == "skip":
             self.skipped += 1
@@ -107,7 +106,7 @@ class BandJudge:
         unit = self.band.bits_per_nat if self.in_bits else 1.0
         low, _, high = (value * unit for value in place)
         value = line["bits_per_byte" if self.in_bits else "loss"]
-        if value is None or not isfinite(value):
+        if not is_number(value):
             verdict, value = "above", None
         else:
             verdict = self._verdict(value, low, high)
@@ -179,7 +178,7 @@ class BandJudge:
 
     def _elsewhere(self, line: Line) -> list[Line]:
         """On another text: in the end, what this recipe came to where it was tried."""
-        if line["step"] != self.config.train.steps or line["bits_per_byte"] is None:
+        if line["step"] != self.config.train.steps or not is_number(line["bits_per_byte"]):
             return []
         band, own = self.band, line["bits_per_byte"]
         low, high = (each[-1] * band.bits_per_nat for each in (band.validation.low, band.validation.high))

@@ -113,13 +113,15 @@ class Fit:
         """Train to the end and save. False: a signal asked to stop earlier; the state is saved then too."""
         profiling = Profiling(self.config.train.profile, self.folder.path, self.device, self._tell)
         hooks = [
+            Hook(1, profiling.after_step),
             Hook(1, self._look_at_the_first),
             Hook(self.config.train.log_every, self._log),
             Hook(self.config.train.validate_every, self._validate),
             Hook(self.config.train.sample_every, self._sample),
             Hook(1, self.keeper.after_step),
-            Hook(1, profiling.after_step),
+            Hook(1, profiling.before_step),
         ]
+        self.trackers.start(self.state.step)
         for line in self.folder.read_metrics() if self.state.step else ():
             self._judge(line)  # What a judge remembers follows from what it has heard.
         if self.state.step == 0 and self.about_data:

@@ -95,7 +95,8 @@ def training_steps(
         share *= state.guard.rate_share(state.step)
         batch = loader.batch(state.step)
         for more in range(1, state.guard.batches(state.step)):
-            # Numbers beyond the last step's name text that the run does not read otherwise.
+            # Numbers beyond the last step's: text that no step reads, where the epoch has so much of it
+            # and train.steps is not raised later.
             batch = batch.beside(loader.batch(state.step + more * config.steps))
         result = train_step(
             state.model,

@@ -4,8 +4,11 @@
     with profiling:
         for info in training_steps(...):
             profiling.after_step(info)      # profile/steps-11-13.json.gz, profile/steps-11-13.txt
+            ...                             # log, validate, save
+            profiling.before_step(info)
 
 The trace opens in https://ui.perfetto.dev or chrome://tracing. To watch takes time and changes no number.
+What is done before the first of its steps and after the last one is not in it.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
+from torch._C._autograd import DeviceType
 
 from hornbook.base.files import atomic_write, write_text
 from hornbook.train.config import ProfileConfig
@@ -51,7 +55,7 @@ class Profiling:
             self.profiler.stop()
 
     def after_step(self, info: StepInfo) -> None:
-        """The hook: begin or end where it is time."""
+        """The first hook: end where it is time."""
         if self.config is None:
             return
         self.n_done += 1
@@ -62,7 +66,10 @@ class Profiling:
         elif info.is_last and n_watched <= 0:
             left = f"{self.n_done} {'was' if self.n_done == 1 else 'were'} left"
             self.tell(f"no step was profiled: {left}, and train.profile.after is {self.config.after}")
-        else:
+
+    def before_step(self, info: StepInfo) -> None:
+        """The last hook: begin where it is time."""
+        if not info.is_last:
             self._begin_when_due()
 
     def _begin_when_due(self) -> None:
@@ -94,6 +101,12 @@ class Profiling:
 
     def _dearest(self, operators: Any, side: str) -> str:
         """The operators that take most by themselves, with their shares."""
+        if side == "device":  # The kernels, and what spans several, hold the operators' time once more.
+            operators = [
+                each
+                for each in operators
+                if each.device_type == DeviceType.CPU and not each.is_user_annotation
+            ]
         times = {each.key: getattr(each, f"self_{side}_time_total") for each in operators}
         whole = sum(times.values()) or 1.0
         most = sorted(times.items(), key=lambda item: -item[1])[:N_TOLD]

@@ -72,14 +72,14 @@ class Checks:
             self.train = line
         elif line["kind"] == "event" and line.get("what") == "skip":
             self.skipped += 1
-        elif line["kind"] == "validation" and _is_number(line["loss"]):
+        elif line["kind"] == "validation" and is_number(line["loss"]):
             return self._measured(line["step"], line["loss"])
         return []
 
     def _measured(self, step: int, loss: float) -> list[Line]:
         before = self.measured[-1] if self.measured else None
         train = self.train.get("loss")
-        self.measured.append((step, loss, train if _is_number(train) else inf))
+        self.measured.append((step, loss, train if is_number(train) else inf))
         found = [self._stands_still(step, loss, before), self._by_heart(step, loss), self._too_good(loss)]
         if step == self.steps:
             found.append(self._knows_no_order(loss, before))
@@ -101,17 +101,18 @@ class Checks:
     def _by_heart(self, step: int, loss: float) -> str:
         """Held-out text grows harder while the training text grows easier."""
         best_step, best, train_then = min(self.measured, key=lambda point: point[1])
-        if loss <= RISEN * best or self.measured[-1][2] >= train_then or not self._once("by heart"):
+        train_now = self.measured[-1][2]
+        if loss <= RISEN * best or not train_now < train_then < inf or not self._once("by heart"):
             return ""
         return (
             f"learning by heart: held-out loss was lowest at step {best_step:,} ({best:.2f}) and is "
-            f"{loss:.2f} now, while training loss fell from {train_then:.2f} to {self.measured[-1][2]:.2f}; "
+            f"{loss:.2f} now, while training loss fell from {train_then:.2f} to {train_now:.2f}; "
             f"the run has been {step / self.steps_per_epoch:.1f} times through its text: give it more text, "
             "fewer steps or dropout"
         )
 
     def _too_good(self, loss: float) -> str:
-        if loss >= TOO_GOOD * self.by_frequency or not self._once("too good"):
+        if not loss < TOO_GOOD * self.by_frequency or not self._once("too good"):
             return ""
         return (
             f"too good to be true: {loss:.3f} nats a token of held-out text, where guessing by frequency "
@@ -121,7 +122,7 @@ class Checks:
         )
 
     def _knows_no_order(self, loss: float, before: tuple[int, float, float] | None) -> str:
-        if loss < ORDERLESS * self.by_frequency:
+        if not loss >= ORDERLESS * self.by_frequency:
             return ""
         falling = before is None or loss < STILL_FALLING * before[1]
         causes = ["too few steps (it still falls)"] if falling else []
@@ -146,6 +147,7 @@ def cost_of_frequencies(held_out: Iterable[Batch], loader: Loader, vocab_size: i
     """What a target of some batches costs, in nats, if it is guessed by how often it occurs.
 
     The frequencies are those of the first batches of training, and of what is asked itself: none is 0.
+    Where nothing is asked it is NaN, and no loss is held against it.
     """
     asked, seen = _counts(held_out, vocab_size), torch.zeros(vocab_size, dtype=torch.float64)
     for step in range(MOST_BATCHES):
@@ -167,7 +169,7 @@ def _counts(batches: Iterable[Batch], vocab_size: int) -> Float[Tensor, " vocab"
     return counts
 
 
-def _is_number(value: float | None) -> TypeGuard[float]:
+def is_number(value: float | None) -> TypeGuard[float]:
     """Whether a loss is a number; a file has null where it was none."""
     return value is not None and isfinite(value)
 

@@ -8,7 +8,8 @@ leave the update out.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -69,19 +70,21 @@ def train_step(
     model.zero_grad(set_to_none=True)  # a step that was broken off may have left some
     scale = optimizer.loss_scale
     found = []
-    others: dict[str, list[torch.Tensor]] = {}
+    others: list[tuple[str, torch.Tensor]] = []
     for micro in batch.split(micro_batch_size or len(batch.tokens)):
         with autocast(device, precision):
             loss: Loss = objective(model, micro.to(device))
         (loss.learned * scale.value).backward()
         found.append(torch.stack([loss.total.detach(), loss.weight, loss.n_bytes]))
-        for name, pair in loss.metrics.items():
-            others.setdefault(name, []).append(torch.stack(pair))
+        others += [(name, torch.stack(pair)) for name, pair in loss.metrics.items()]
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     # The first number that is waited for, where a GPU computes.
     norm = torch.nn.utils.get_total_norm(gradients).item()
-    total, weight, n_bytes = (sum(column) for column in zip(*torch.stack(found).tolist(), strict=True))
-    metrics = {name: _mean(pairs) for name, pairs in others.items()}
+    # All others are read at once.
+    numbers: list[float] = torch.cat([*found, *(pair for _, pair in others)]).tolist()
+    n = 3 * len(found)
+    total, weight, n_bytes = (sum(numbers[i:n:3]) for i in range(3))
+    metrics = _means([name for name, _ in others], numbers[n::2], numbers[n + 1 :: 2])
     grad_norm = norm / (weight * scale.value) if weight else 0.0
     overflows = scale.can_halve and math.isfinite(total) and not math.isfinite(grad_norm)
     if reason := scale.overflowed() if overflows else judge(total, weight, grad_norm):
@@ -94,10 +97,14 @@ def train_step(
     return StepResult(total, weight, n_bytes, grad_norm, None, metrics)
 
 
-def _mean(pairs: list[torch.Tensor]) -> float:
-    """The mean that sums and counts of several micro-batches make together; of nothing, not a number."""
-    amount, count = torch.stack(pairs).sum(0).tolist()
-    return amount / count if count else math.nan
+def _means(names: Sequence[str], amounts: Sequence[float], counts: Sequence[float]) -> dict[str, float]:
+    """The means that sums and counts of several micro-batches make together; of nothing, not a number."""
+    sums: dict[str, float] = defaultdict(float)
+    weights: dict[str, float] = defaultdict(float)
+    for name, amount, count in zip(names, amounts, counts, strict=True):
+        sums[name] += amount
+        weights[name] += count
+    return {name: sums[name] / weights[name] if weights[name] else math.nan for name in sums}
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[None]:

@@ -2,11 +2,13 @@
 
     trackers = Trackers(config, folder)
     with trackers:
+        trackers.start(4)
         trackers.hear({"kind": "train", "step": 5, "loss": 3.2})     # train/loss at step 5
 
-A tracker is a listener: it gets each line as it is written to metrics.jsonl, which stays the source of truth,
-and the first one opens it. A run that goes on from a save goes on with its curves too: what a tracker was
-told of later steps is dropped, or, where it cannot be taken back, not told again.
+A tracker is a listener: it gets each line as it is written to metrics.jsonl, which stays the source of truth.
+It is open before the first step, so that a refusal comes at once. A run that goes on from a save goes on with
+its curves too: what a tracker was told of later steps is dropped, or, where it cannot be taken back, not told
+again.
 """
 
 from __future__ import annotations
@@ -40,11 +42,15 @@ class Trackers:
         self.config, self.folder = config, folder
         self.open: list[TensorBoard | Wandb] | None = None
 
-    def hear(self, line: Line) -> None:
-        """Pass a line on; the first one opens the trackers, at the step that the run stands at."""
+    def start(self, step: int) -> list[TensorBoard | Wandb]:
+        """Open the trackers at the step that the run stands at, unless they are open."""
         if self.open is None:
-            self.open = self._opened(line["step"])
-        for tracker in self.open:
+            self.open = self._opened(step)
+        return self.open
+
+    def hear(self, line: Line) -> None:
+        """Pass a line on; one from before the start opens the trackers, at its own step."""
+        for tracker in self.start(line["step"]):
             tracker.hear(line)
 
     def _opened(self, step: int) -> list[TensorBoard | Wandb]:
@@ -131,11 +137,11 @@ class Wandb:
 
 
 def _facts(line: Line) -> dict[str, Any]:
-    """What a line says, by the names that curves have: `train/loss`, `validation/loss`, `sample/The`."""
+    """What a line says, by the names that curves have: `train/loss`, `sample/The`, `event/skip`."""
     if line["kind"] == "sample":
         return {f"sample/{line['prompt']}": line["prompt"] + line["text"]}
     if line["kind"] == "event":
-        return {"event": line["text"]}
+        return {f"event/{line.get('what', 'note')}": line["text"]}
     return {
         f"{line['kind']}/{name}": value
         for name, value in line.items()

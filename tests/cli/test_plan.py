@@ -69,7 +69,9 @@ def test_a_plan_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         "32,768 tokens",
         "3,052",
         "nats a token",
-        "bits per byte",
+        "bits per byte by Hornbook's own small runs",
+        "in tokens of a vocabulary of 2,048",
+        "of its own vocabulary and text",
     ):
         assert fact in told
     assert "size=1M tokens=100M data.path=my-texts/" in told

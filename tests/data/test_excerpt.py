@@ -1,4 +1,4 @@
-"""An excerpt: whole documents, at equal distances, no more tokens than were asked for."""
+"""An excerpt: documents at equal distances, the longest cut, no more tokens than were asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from data.shard_folders import ByteTokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hornbook.data.excerpt import excerpt
+from hornbook.data.excerpt import FEWEST, excerpt
 from hornbook.data.shards import TokenShards, write_shards
 
 
@@ -33,18 +33,27 @@ def test_no_more_tokens_than_asked_for_from_all_over_the_text(shards: TokenShard
         return
     found = [document.tolist() for document in some.documents()]
     assert len(some) == sum(map(len, found)) <= most < len(shards)
-    if len(found) == 1:
-        assert found[0] == whole[0][:most]
-        return
-    numbers = [whole.index(document) for document in found]
-    every = numbers[1] - numbers[0]
-    assert numbers == list(range(0, len(whole), every))
+    longest = max(map(len, found))
+    choices = (whole[::every] for every in range(1, len(whole) + 1))
+    chosen = next(c for c in choices if [document[:longest] for document in c] == found)
+    assert most < 2 * FEWEST or len(found) > FEWEST / 2
+    # Nothing is cut for less than need be.
+    assert found == chosen or sum(len(document[: longest + 1]) for document in chosen) > most
+
+
+@pytest.mark.parametrize("length", [300, 9000])
+def test_one_long_document_does_not_stand_for_all(length: int, tmp_path: Path) -> None:
+    """The others are there as a whole; it has what they leave."""
+    some = excerpt(shards_of(tmp_path, ["a" * length, *("bcd" * 3 for _ in range(20))]), 240)
+    assert some is not None
+    found = [document.tolist() for document in some.documents()]
+    assert found == [[256, *b"a" * 39], *[[256, *b"bcdbcdbcd"]] * 20]
 
 
 def test_it_is_read_as_a_text_is(tmp_path: Path) -> None:
-    some = excerpt(shards_of(tmp_path, ["ab", "cde", "fg", "hij"]), 7)
+    some = excerpt(shards_of(tmp_path, ["ab", "cde", "fg", "hij"] * 4), 24)
     assert some is not None
-    assert some.read(0, len(some)).tolist() == [256, *b"ab", 256, *b"fg"]
+    assert some.read(0, len(some)).tolist() == [256, *b"ab", 256, *b"fg"] * 4
     assert some.document_numbers(1, 5).tolist() == [0, 0, 1, 1]
-    assert some.document_numbers(0, len(some)).tolist() == [0, 0, 0, 1, 1, 1]
-    assert np.concatenate(list(some.documents())).tolist() == some.read(0, 6).tolist()
+    assert some.document_numbers(0, 6).tolist() == [0, 0, 0, 1, 1, 1]
+    assert np.concatenate(list(some.documents())).tolist() == some.read(0, len(some)).tolist()

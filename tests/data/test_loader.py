@@ -209,6 +209,25 @@ def test_the_next_batch_is_made_before_it_is_asked_for(tmp_path: Path) -> None:
     assert made.wait(timeout=60)
 
 
+def test_batches_out_of_turn_leave_what_was_begun(tmp_path: Path) -> None:
+    """A step that learns from two batches asks for one from far ahead in between."""
+    made: list[int] = []
+
+    class Watched(SourceLoader):
+        def batch(self, step: int) -> Batch:
+            made.append(step)
+            return super().batch(step)
+
+    windows = Windows(shards_of(counted(60, 60), tmp_path), seq_len=4, seed=0, document_mask=True)
+    loader = Watched(windows, batch_size=2, seed=0)
+    ahead = Prefetched(loader)
+    asked = [0, 100, 1, 101, 2, 102]
+    batches = [ahead.batch(step) for step in asked]
+    assert set(made) - {3} == set(asked) and len(made) == len(set(made))
+    for step, batch in zip(asked, batches, strict=True):
+        assert torch.equal(batch.tokens, loader.batch(step).tokens)
+
+
 @pytest.mark.parametrize("pinned", [False, True])
 def test_batches_are_pinned_where_that_is_asked_for(
     pinned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -128,9 +128,36 @@ def test_other_tokenizers_are_compared_in_bits_per_byte(tmp_path: Path) -> None:
         some_run(tmp_path / "b", "tokenizer.vocab_size=512", tokenizer='{"other": 1}', bits=1.4),
     ]
     sentence = said(folders)
-    assert sentence.startswith("The tokenizers differ, so the runs are compared in bits per byte")
+    assert sentence.startswith("Where tokenizers differ, runs are compared in bits per byte, which no")
     assert "B needs 0.1000 bits per byte less" in sentence
     assert "nats per token are not of one measure" in render(read_runs(folders))
+
+
+def only_losses(folder: Path) -> Path:
+    """The run as one that has no bits per byte, neither in its curves nor in the end."""
+    for name in ("metrics.jsonl", "results.json"):
+        text = (folder / name).read_text(encoding="utf-8")
+        (folder / name).write_text(text.replace('"bits_per_byte"', '"else"'), encoding="utf-8")
+    return folder
+
+
+def test_each_difference_is_in_the_unit_of_its_pair(tmp_path: Path) -> None:
+    third = only_losses(some_run(tmp_path / "c", "train.steps=200", bits=1.3))
+    sentences = said([some_run(tmp_path / "a"), some_run(tmp_path / "b", ADAMW, bits=1.4), third])
+    assert "B needs 0.1000 bits per byte less than A" in sentences
+    assert "C needs 0.4000 nats per token less than A" in sentences
+
+
+def test_other_tokenizers_without_bits_per_byte_are_not_compared(tmp_path: Path) -> None:
+    other = some_run(tmp_path / "b", "tokenizer.vocab_size=512", tokenizer='{"other": 1}')
+    sentence = said([some_run(tmp_path / "a"), only_losses(other)])
+    assert sentence.startswith("A and B cannot be compared: ")
+    assert sentence.endswith("b have different tokenizers, and not all have bits per byte.")
+
+
+def test_a_run_without_an_end_in_the_unit_of_its_curves_is_not_compared(tmp_path: Path) -> None:
+    folders = [some_run(tmp_path / "a"), some_run(tmp_path / "b", ADAMW, held_out={"bits_per_byte": None})]
+    assert said(folders).endswith(f"{folders[1]} was not measured in bits per byte at its end.")
 
 
 @pytest.mark.parametrize(

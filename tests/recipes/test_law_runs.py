@@ -23,13 +23,21 @@ LAW = Law(E=2.0, A=60.0, B=900.0, alpha=0.4, beta=0.5)
 
 
 def finished_run(
-    folder: Path, size: int, tokens: int, *, vocabulary: str = "one", n_bytes: int = 1000
+    folder: Path,
+    size: int,
+    tokens: int,
+    *,
+    vocabulary: str = "one",
+    n_bytes: int = 1000,
+    text: str | None = None,
+    path: str = "texts/books",
 ) -> Path:
     """A folder as a finished run leaves it, with the loss that the law gives."""
     folder.mkdir(parents=True)
-    config = resolve("llama-style", [f"size={size}", "data.path=texts/books"])
+    config = resolve("llama-style", [f"size={size}", f"data.path={path}"])
     loss = LAW.loss(matrix_parameters(on_meta(config.model)), tokens)
-    held_out = {"loss": loss, "bits_per_byte": loss / (3 * math.log(2)), "bytes": n_bytes}
+    held_out: dict[str, object] = {"loss": loss, "bits_per_byte": loss / (3 * math.log(2)), "bytes": n_bytes}
+    held_out |= {} if text is None else {"text": text}
     files = {
         "config.json": to_dict(config),
         "run.json": {"status": "finished"},
@@ -87,6 +95,12 @@ def test_what_tells_no_law_is_refused(runs: list[Path], tmp_path: Path) -> None:
     shorter = finished_run(tmp_path / "shorter", 200_000, 10**6, n_bytes=999)
     with pytest.raises(TextError, match="and shorter have different held-out texts"):
         fit_law([*runs, shorter], law)
+    first, second = (finished_run(tmp_path / name, 200_000, 10**6, text=name) for name in ("one", "two"))
+    with pytest.raises(TextError, match="one and two have different held-out texts"):
+        fit_law([*runs, first, second], law)
+    elsewhere = finished_run(tmp_path / "elsewhere", 200_000, 10**6, path="texts/code")
+    with pytest.raises(TextError, match="and elsewhere have different texts to learn from"):
+        fit_law([*runs, elsewhere], law)
     (tmp_path / "encoder").mkdir()
     encoder = finished_run(tmp_path / "encoder" / "run", 200_000, 10**6)
     (encoder / "config.json").write_text(json.dumps(to_dict(resolve("bert-small"))), "utf-8")

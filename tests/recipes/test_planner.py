@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from hornbook.base.errors import ConfigError
+from hornbook.data.batch import Batch
 from hornbook.model.count import matrix_parameters, on_meta, training_flops_per_token
 from hornbook.plan.budget import Givens
 from hornbook.plan.cards import find_cards
 from hornbook.plan.law_file import CHINCHILLA, shipped_law
 from hornbook.recipes import planner
-from hornbook.recipes.planner import Planned, Rented, ThisMachine, Wish, make_plan
+from hornbook.recipes.planner import LADDER, Planned, Rented, ThisMachine, Wish, make_plan
 from hornbook.recipes.settling import SHARE_OF_MEMORY
 from hornbook.recipes.shapes import resolve
 from hornbook.train.config import RunConfig
@@ -72,6 +73,33 @@ def test_the_command_carries_out_the_plan(givens: Givens) -> None:
         assert planned.tokens * flops <= 1.02 * budget
 
 
+class SlowerWhenLarge(Slow):
+    """A machine on which a model of more than the probe's weights is a tenth slower."""
+
+    def rate(self, config: RunConfig) -> float:
+        return 0.9e11 if matrix_parameters(on_meta(config.model)) > 2_500_000 else 1e11
+
+
+def test_a_size_that_is_slower_than_thought_makes_room_for_a_smaller_one() -> None:
+    """The largest that reads the tokens at the probe's speed needs all of the time, and at its own more."""
+    larger = make_plan(Wish(Givens(parameters=4_000_000, tokens=10**7)), Slow())
+    wish = Wish(Givens(seconds=1.02 * larger.seconds, tokens=10**7))
+    assert make_plan(wish, Slow()).aim.rung.size == 4_000_000
+    planned = make_plan(wish, SlowerWhenLarge())
+    assert planned.aim.rung.size == 1_000_000
+    assert planned.seconds == pytest.approx(planned.tokens * planned.aim.rung.flops_per_token / 1e11)
+
+
+def test_the_command_names_a_text_where_the_recipe_has_none_of_its_own() -> None:
+    quickstart, letters = (
+        make_plan(Wish(Givens(seconds=600.0), recipe=name), Slow())
+        for name in ("quickstart", "shakespeare-char")
+    )
+    assert "data.path=my-texts/" in quickstart.command and "data.path" not in letters.command
+    assert quickstart.is_foreseen
+    assert not letters.is_foreseen, "no law is of letters"
+
+
 def test_a_recipe_keeps_its_size() -> None:
     planned = make_plan(Wish(Givens(seconds=600.0), recipe="quickstart"), Slow())
     assert same_run(typed(planned), planned.config)
@@ -82,9 +110,9 @@ def test_a_recipe_keeps_its_size() -> None:
 
 @pytest.mark.slow
 def test_little_memory_gets_a_smaller_model_or_none() -> None:
-    ample, tight = (make_plan(Wish(Givens(flops=10**14)), Slow(memory)) for memory in (10**10, 4 * 10**7))
+    ample, tight = (make_plan(Wish(Givens(flops=10**14)), Slow(memory)) for memory in (10**10, 3 * 10**7))
     assert tight.aim.rung.parameters < ample.aim.rung.parameters
-    assert tight.needed <= SHARE_OF_MEMORY * 4 * 10**7
+    assert tight.needed <= SHARE_OF_MEMORY * 3 * 10**7
     with pytest.raises(
         ConfigError, match=r"a step of .* weights takes .* GB with one row at a time, and 70% of 0.0"
     ):
@@ -118,6 +146,30 @@ def test_this_machine_is_measured() -> None:
     machine = ThisMachine("cpu")
     assert machine.rate(resolve("quickstart", ["size=1", "data.batch_size=2", "train.device=cpu"])) > 0
     assert "measured now" in machine.story()
+
+
+@pytest.mark.parametrize(
+    ("peak", "memory", "is_own"), [(1e9, 10**10, False), (1e15, 10**10, True), (1e15, 10**7, False)]
+)
+def test_a_model_is_measured_itself_where_that_takes_a_second_and_fits(
+    monkeypatch: pytest.MonkeyPatch, peak: float, memory: int, is_own: bool
+) -> None:
+    measured = []
+
+    def speed(config: RunConfig, batch: Batch) -> float:
+        measured.append((config.model, len(batch.tokens)))
+        return 1.0
+
+    monkeypatch.setattr(planner, "PROBE_FLOPS", 1e9)
+    monkeypatch.setattr(planner, "matmul_peak", lambda device, precision: peak)
+    monkeypatch.setattr(planner, "training_speed", speed)
+    machine = ThisMachine("cpu")
+    machine.memory = memory
+    config = resolve(LADDER, ["size=4M", *machine.overrides])
+    machine.rate(config)
+    ((model, rows),) = measured
+    assert (model == config.model) is is_own
+    assert 1 <= rows <= config.data.batch_size
 
 
 def test_a_plan_by_a_law_of_ones_own(tmp_path: Path) -> None:

@@ -101,6 +101,20 @@ def test_a_loss_above_with_nothing_different_is_put_down_to_what_the_losses_say(
     assert "precision: bfloat16, the band's was float32" in judged(2.5, "train.precision=bfloat16")["text"]
     train = [{"kind": "train", "step": step, "loss": 1.8} for step in (96, 98, 100)]
     assert "it learns its text by heart" in judged(2.5, before=train)["text"]
+    assert "by heart" not in judged(2.5, "model.n_layers=4", before=train)["text"], "another recipe's loss"
+
+
+@pytest.mark.parametrize("bad", [nan, None])
+def test_a_training_loss_that_is_no_number_is_passed_over_live_as_in_the_file(bad: float | None) -> None:
+    train = [
+        {"kind": "train", "step": step, "loss": loss} for step, loss in ((96, 1.8), (98, bad), (100, 1.8))
+    ]
+    assert "it learns its text by heart" in judged(2.5, before=train)["text"]
+
+
+def test_the_report_draws_the_band_of_the_same_settings_only() -> None:
+    assert BandJudge(band(), CONFIG, TEXT, FREQUENCY).is_strict
+    assert not BandJudge(band(), override(CONFIG, ["data.batch_size=4"]), TEXT, FREQUENCY).is_strict
 
 
 def test_a_loss_below_is_a_leak_or_another_configuration() -> None:
@@ -108,7 +122,8 @@ def test_a_loss_below_is_a_leak_or_another_configuration() -> None:
     assert found["verdict"] == "below"
     assert "likely, in order: the model sees what it is asked for" in found["text"]
     assert (
-        "in order: model.n_layers is 4, the band's 2; the model sees" in judged(1, "model.n_layers=4")["text"]
+        "in order: model.n_layers is 4, the band's 2; the model sees"
+        in judged(1.0, "model.n_layers=4")["text"]
     )
 
 

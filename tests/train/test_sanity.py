@@ -70,6 +70,17 @@ def test_a_text_learned_by_heart_is_told_once() -> None:
     assert heard([(2.5, 2.6), (2.0, 2.4), (2.2, 2.6)]) == [], "both losses rise: that is something else"
 
 
+def test_what_was_learned_before_a_training_loss_is_known_is_not_told() -> None:
+    assert heard([(None, 2.4), (1.5, 2.6)]) == []
+
+
+def test_where_nothing_is_asked_nothing_is_held_against_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = Batch(torch.zeros(1, 4, dtype=torch.int64), torch.full((1, 4), IGNORED))
+    cost = cost_of_frequencies([silence], SameBatches([[0, 1, 1, IGNORED]]), vocab_size=5)
+    monkeypatch.setitem(globals(), "FREQUENCY", cost)
+    assert heard([(2.0, 2.0), (1.0, 1.0)]) == []
+
+
 def test_a_loss_that_stands_still_is_nothing_learned() -> None:
     assert heard([(2.9, 2.9), (2.8, 2.9)]) == [
         "nothing was learned since step 100: the held-out loss is 2.9000 still; the weights are frozen, or "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -288,3 +289,32 @@ def test_bfloat16_is_near_float32() -> None:
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert result.total == pytest.approx(exact.total, rel=0.02)
     assert result.total != exact.total
+
+
+def test_metrics_of_all_micro_batches_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU is waited for once, however many there are; one that only some have is the mean of those."""
+    batch, n_read = random_batch(), 0
+    tolist = Tensor.tolist
+
+    def counted(tensor: Tensor) -> list[float]:
+        nonlocal n_read
+        n_read += 1
+        return tolist(tensor)
+
+    calls = iter(range(len(batch.tokens)))
+
+    def objective(model: CausalLM, micro: Batch) -> Loss:
+        i = next(calls)
+        metrics = {"all": (torch.tensor(i + 1.0), torch.tensor(2.0)), "none": (torch.zeros(()),) * 2}
+        if i == 1:
+            metrics["one"] = (torch.tensor(6.0), torch.tensor(4))
+        return OBJECTIVE(model, micro)._replace(metrics=metrics)
+
+    model = scrambled(CONFIGS["grouped"])
+    own = optimizer_for(model)
+    monkeypatch.setattr(Tensor, "tolist", counted)
+    found = train_step(model, batch, objective, own, learning_rate_share=1.0, micro_batch_size=1)
+    n = len(batch.tokens)
+    assert n_read == 1
+    assert math.isnan(found.metrics["none"]) and n > 1
+    assert (found.metrics["all"], found.metrics["one"]) == (sum(range(n + 1)) / (2 * n), 1.5)

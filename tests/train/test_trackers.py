@@ -57,8 +57,18 @@ def test_tensorboard_draws_what_is_written(material: Material, tmp_path: Path) -
         assert all(math.isclose(a, b, rel_tol=1e-6) for (_, a), (_, b) in zip(found, wanted, strict=True))
 
 
+def test_a_run_that_goes_on_without_an_event_draws_no_step_twice(material: Material, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    material.fit(folder, material.config(tensorboard=True)).run()
+    (folder / "training" / "step-10.safetensors").unlink()
+    fit = material.fit(folder, material.config(tensorboard=True))
+    assert fit.resume() == 9
+    fit.run()
+    assert [step for step, _ in curve(folder, "train/loss")] == list(range(1, 11))
+
+
 class FakeWandb(ModuleType):
-    """Weights & Biases as this package uses it: what was asked of it, and what it was told."""
+    """Weights & Biases as this package uses it: what was asked of it, and its rows, one for each step."""
 
     class Error(Exception):
         """Its own error."""
@@ -79,9 +89,15 @@ class FakeWandb(ModuleType):
         return SimpleNamespace(
             id=asked["id"] or "abc",
             starting_step=first,
-            log=lambda facts, step: self.told.append((step, facts)),
+            log=self.log,
             finish=lambda exit_code: self.ended.append(exit_code),
         )
+
+    def log(self, facts: dict[str, Any], step: int) -> None:
+        if self.told and self.told[-1][0] == step:
+            self.told[-1][1].update(facts)
+        else:
+            self.told.append((step, dict(facts)))
 
 
 @pytest.fixture
@@ -115,7 +131,7 @@ def test_wandb_goes_on_with_a_run(material: Material, tmp_path: Path, wandb: Fak
         for step in (2, 3, 4):
             second.hear(line(step, float(step)))
     assert wandb.told[1:] == [(step, {"train/loss": float(step)}) for step in (1, 2, 3, 4)]
-    assert wandb.told[0] == (0, {"event": "begun"})
+    assert wandb.told[0] == (0, {"event/note": "begun"})
     assert [asked["id"] for asked in wandb.asked] == [None, "abc"]
     assert [asked["resume"] for asked in wandb.asked] == [None, "allow"]
     assert wandb.asked[0]["name"] == "run" and wandb.asked[0]["config"]["train"]["wandb"] == "books"
@@ -137,6 +153,26 @@ def test_a_refusal_of_wandb_says_what_to_do(material: Material, tmp_path: Path, 
         HornbookError, match=r"takes no run: no key; log in by typing wandb login, set WANDB_MODE"
     ):
         trackers(material, tmp_path / "run", wandb="books").hear(line(1, 1.0))
+
+
+def test_a_refusal_of_wandb_comes_before_the_first_step(
+    material: Material, tmp_path: Path, wandb: FakeWandb
+) -> None:
+    wandb.refuses = True
+    fit = material.fit(tmp_path / "run", material.config(wandb="books"))
+    with pytest.raises(HornbookError, match="takes no run"):
+        fit.run()
+    assert fit.state.step == 0
+
+
+def test_events_of_several_kinds_at_one_step_are_all_kept(
+    material: Material, tmp_path: Path, wandb: FakeWandb
+) -> None:
+    with trackers(material, tmp_path / "run", wandb="books") as one:
+        one.hear({"kind": "event", "step": 3, "what": "skip", "text": "left out"})
+        one.hear({"kind": "event", "step": 3, "what": "check", "text": "too good"})
+        one.hear(line(3, 1.0))
+    assert wandb.told == [(3, {"event/skip": "left out", "event/check": "too good", "train/loss": 1.0})]
 
 
 @pytest.mark.parametrize("field", [{"tensorboard": True}, {"wandb": "books"}])
