@@ -22,7 +22,7 @@ from since_2021_figure import figure
 from since_2021_switches import BESIDE, ROAD, Switch, cost, differences, identity, trials, tuning
 
 from hornbook.base.files import atomic_write, read_json, write_json
-from hornbook.recipes.significance import student_reach
+from hornbook.base.student import student_reach
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "from-2021-to-today.md"

@@ -24,6 +24,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from hornbook.base.config import Config
 from hornbook.base.errors import TextError
 from hornbook.base.randomness import stream
+from hornbook.base.student import student_reach
 
 Array = npt.NDArray[np.float64]
 
@@ -46,8 +47,8 @@ ITERATIONS = 150
 STUCK = 1e4
 """Damping of a start that finds no way down any more."""
 N_BOOTSTRAP = 100
-STUDENT = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812)
-"""Errors to either side that hold nine tenths of Student's distribution, from one degree of freedom on."""
+CONFIDENCE = 0.9
+"""How often a run lies in the range that is told."""
 
 
 class Observed(Protocol):
@@ -146,13 +147,6 @@ def degrees_of_freedom(runs: Sequence[Observed]) -> int:
     return max(1, len(runs) - 5)
 
 
-def student_reach(degrees: int) -> float:
-    """Typical errors to either side that hold nine of ten runs (Cornish and Fisher's beyond the table)."""
-    if degrees <= len(STUDENT):
-        return STUDENT[degrees - 1]
-    return 1.645 + 1.524 / degrees + 1.42 / degrees**2
-
-
 def interval(
     law: Law, others: Sequence[Law], error: float, degrees: int, parameters: float, tokens: float
 ) -> tuple[float, float]:
@@ -162,7 +156,7 @@ def interval(
     """
     expected = law.loss(parameters, tokens)
     low, high = np.quantile([each.loss(parameters, tokens) for each in others], [0.05, 0.95])
-    own = student_reach(degrees) * error * expected
+    own = student_reach(1 - CONFIDENCE, degrees) * error * expected
     return expected - math.hypot(max(0.0, expected - low), own), expected + math.hypot(
         max(0.0, high - expected), own
     )

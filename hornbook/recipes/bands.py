@@ -25,13 +25,14 @@ from pydantic import PositiveInt
 
 from hornbook.base.config import Config, parse, to_dict
 from hornbook.base.files import read_json, write_text
+from hornbook.base.student import student_reach
 from hornbook.data.shards import TokenShards
 from hornbook.recipes.continued import flat
 from hornbook.train.config import RunConfig
 
 FOLDER = Path(__file__).with_name("expected")
-STUDENT = {2: 63.66, 3: 9.925, 4: 5.841, 5: 4.604, 6: 4.032, 7: 3.707, 8: 3.499, 9: 3.355, 10: 3.250}
-"""Deviations that hold 99% of Student's distribution, by the number of values the deviation is taken of."""
+CONFIDENCE = 0.99
+"""How often one more seed lies in the band."""
 REACH = 2
 """Points to either side that a point's deviation is averaged over."""
 LEAST_WIDTH = 0.005
@@ -163,7 +164,7 @@ def curve_of(steps: Sequence[int], values: Sequence[Sequence[float]]) -> Curve:
     columns = list(zip(*values, strict=True))
     means, variances = [fmean(column) for column in columns], [variance(column) for column in columns]
     deviations = [sqrt(fmean(variances[max(0, i - REACH) : i + REACH + 1])) for i in range(len(columns))]
-    student = STUDENT[len(values)] * sqrt(1 + 1 / len(values))
+    student = student_reach(1 - CONFIDENCE, len(values) - 1) * sqrt(1 + 1 / len(values))
     widths = [max(student * d, LEAST_WIDTH * mean) for d, mean in zip(deviations, means, strict=True)]
     return Curve(
         steps=tuple(steps),

@@ -11,19 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook.base.errors import TextError
+from hornbook.base.student import student_reach
 from hornbook.plan import scaling_reference
 from hornbook.plan.law_file import CHINCHILLA, nearest_law, shipped_law
 from hornbook.plan.scaling import (
-    STUDENT,
     Law,
     bootstrap,
     degrees_of_freedom,
     fit,
     interval,
-    student_reach,
     typical_error,
 )
-from hornbook.recipes import significance
 
 TRUE = Law(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
 """The constants of Hoffmann et al. 2022."""
@@ -106,15 +104,10 @@ def test_the_truth_lies_between_the_bounds() -> None:
     assert inside >= 4
 
 
-@pytest.mark.parametrize("degrees", [1, 2, 6, 10, 11, 30, 1000])
-def test_few_runs_reach_farther_as_student_has_it(degrees: int) -> None:
-    assert student_reach(degrees) == pytest.approx(significance.student_reach(0.1, degrees), rel=1e-3)
-
-
 def test_the_bounds_are_students_of_the_runs_beyond_the_five_numbers() -> None:
     runs = ladder()[:8]
     low, high = interval(TRUE, [TRUE], 0.01, degrees_of_freedom(runs), 1e8, 1e10)
-    assert high - low == pytest.approx(2 * STUDENT[2] * 0.01 * TRUE.loss(1e8, 1e10))
+    assert high - low == pytest.approx(2 * student_reach(0.1, 3) * 0.01 * TRUE.loss(1e8, 1e10))
 
 
 def test_the_same_runs_give_the_same_bounds() -> None:
